@@ -1,0 +1,40 @@
+"""The list of extension modules: all that pyproject.toml cannot say."""
+
+import os
+import sys
+from pathlib import Path
+
+from setuptools import Extension, setup
+
+
+def extension_modules() -> list[Extension]:
+    if os.environ.get("CYREACTOR_PURE") == "1" or sys.platform != "linux":
+        return []
+    from Cython.Build import cythonize
+
+    sources = sorted(Path("ext/cyreactor/_compiled").glob("*.pyx"))
+    extensions = [
+        Extension(
+            f"cyreactor._compiled.{source.stem}",
+            [str(source)],
+            extra_compile_args=["-O3", "-g0"],
+            extra_link_args=["-Wl,-s"],
+        )
+        for source in sources
+    ]
+    return cythonize(
+        extensions,
+        include_path=["ext"],
+        build_dir="build/cython",
+        compiler_directives={
+            "language_level": 3,
+            "boundscheck": False,
+            "wraparound": False,
+            "initializedcheck": False,
+            "cdivision": True,
+            "embedsignature": True,
+        },
+    )
+
+
+setup(ext_modules=extension_modules())

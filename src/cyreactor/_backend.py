@@ -1,0 +1,37 @@
+"""Chooses the core once, at import.
+
+``CYREACTOR_BACKEND=compiled`` or ``pure`` forces one; forcing one that cannot be imported raises.
+Without it the compiled core is used where it can be imported, else the pure one.
+"""
+
+from __future__ import annotations
+
+import os
+from importlib import import_module
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+MODULES = ("sink", "framing", "poller", "connection", "listener", "loop")
+
+
+def _load(core: str) -> dict[str, ModuleType]:
+    return {name: import_module(f"cyreactor._{core}.{name}") for name in MODULES}
+
+
+def _choose(wanted: str) -> tuple[str, dict[str, ModuleType]]:
+    if wanted in ("compiled", "pure"):
+        return wanted, _load(wanted)
+    if wanted:
+        raise ImportError(f"CYREACTOR_BACKEND is {wanted!r}; it must be 'compiled', 'pure' or unset")
+    try:
+        return "compiled", _load("compiled")
+    except ImportError:
+        return "pure", _load("pure")
+
+
+backend, _core = _choose(os.environ.get("CYREACTOR_BACKEND", ""))
+
+if TYPE_CHECKING:
+    from ._pure import connection, framing, listener, loop, poller, sink
+else:
+    sink, framing, poller, connection, listener, loop = (_core[name] for name in MODULES)

@@ -1,0 +1,1 @@
+"""The pure core: the readable twin of ``cyreactor._compiled``, on ``selectors``."""

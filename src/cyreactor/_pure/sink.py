@@ -1,0 +1,106 @@
+"""What a connection reads into: the protocol's own callbacks, or a parser.
+
+The contract is that of the compiled twin, with one step fewer: ``read`` takes what the socket has
+(the twin's ``reserve`` and the system call), ``commit`` says what becomes of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+
+from ..limits import READ_SIZE
+
+
+class Sink:
+    """The receive side of a connection."""
+
+    __slots__ = ("callback", "failure", "halted")
+
+    callback: str
+    failure: Exception | None
+    halted: bool
+
+    def __init__(self) -> None:
+        self.halted = False  # set by the connection: reading paused, closing, or replaced
+        self.failure = None  # the exception for connection_lost, set before `commit` returns True
+        self.callback = ""  # the name of the protocol's method that is being called
+
+    def read(self, sock: socket.socket) -> int:
+        """Read once; returns the number of bytes, 0 at the end of the stream."""
+        raise NotImplementedError
+
+    def commit(self, count: int) -> bool:
+        """Deliver what was read, and what was held back; true when the peer broke the protocol."""
+        raise NotImplementedError
+
+    def take(self) -> bytes:
+        """Hand over and forget all bytes that were not delivered, for another sink."""
+        return b""
+
+    def pour(self, data: bytes) -> tuple[bool, int]:
+        """Feed bytes that come from elsewhere: whether that failed, and how many were taken."""
+        raise NotImplementedError
+
+
+class ProtocolSink(Sink):
+    """Bytes as they come, for ``data_received``."""
+
+    __slots__ = ("data", "protocol")
+
+    def __init__(self, protocol: asyncio.Protocol) -> None:
+        super().__init__()
+        self.protocol = protocol
+        self.callback = "data_received"
+        self.data = b""
+
+    def read(self, sock: socket.socket) -> int:
+        self.data = sock.recv(READ_SIZE)
+        return len(self.data)
+
+    def commit(self, count: int) -> bool:
+        if count:
+            data, self.data = self.data, b""
+            self.protocol.data_received(data)
+        return False
+
+    def pour(self, data: bytes) -> tuple[bool, int]:
+        self.data = data
+        return self.commit(len(data)), len(data)
+
+
+class BufferedSink(Sink):
+    """The protocol's own memory, for ``get_buffer`` and ``buffer_updated``."""
+
+    __slots__ = ("protocol",)
+
+    def __init__(self, protocol: asyncio.BufferedProtocol) -> None:
+        super().__init__()
+        self.protocol = protocol
+
+    def reserve(self) -> memoryview:
+        self.callback = "get_buffer"
+        buffer = memoryview(self.protocol.get_buffer(-1)).cast("B")
+        if not buffer:
+            raise RuntimeError("get_buffer() returned an empty buffer")
+        return buffer
+
+    def read(self, sock: socket.socket) -> int:
+        with self.reserve() as buffer:
+            return sock.recv_into(buffer)
+
+    def commit(self, count: int) -> bool:
+        if count:
+            self.callback = "buffer_updated"
+            self.protocol.buffer_updated(count)
+        return False
+
+    def pour(self, data: bytes) -> tuple[bool, int]:
+        used = 0
+        while used < len(data) and not self.halted:
+            with self.reserve() as buffer:
+                size = min(len(buffer), len(data) - used)
+                buffer[:size] = data[used : used + size]
+            used += size
+            self.commit(size)
+        return False, used

@@ -1,0 +1,36 @@
+"""Every bound and default in one place, with its reason."""
+
+# One read takes at most this much, one a wake-up: larger reads cost more in memory traffic than
+# they save in system calls, and a neighbour waits for each of them.
+READ_SIZE = 64 * 1024
+
+# Events taken from the kernel by one poll.
+EVENTS_PER_POLL = 1024
+
+# Connections accepted by one wake-up of a listener: enough to drain a burst, too few to starve
+# the connections that are already there.
+ACCEPTS_PER_WAKEUP = 64
+
+# Seconds a listener rests when the process or the system is out of descriptors or memory.
+ACCEPT_RETRY_DELAY = 1.0
+
+# Bytes waiting to be sent: a protocol is paused above the first and resumed at or below the second.
+HIGH_WATER = 64 * 1024
+LOW_WATER = HIGH_WATER // 4
+
+# Bytes of one framed message, unless the protocol says otherwise.
+MESSAGE_LIMIT = 64 * 1024
+
+# Pieces handed to one sendmsg; Linux refuses more than 1024 (UIO_MAXIOV).
+PIECES_PER_SEND = 256
+
+# Seconds a poll may block: longer waits are cut, which the caller cannot tell from a wake-up.
+LONGEST_WAIT = 24 * 3600.0
+
+# Writes to a closed connection that pass in silence before each one is logged.
+LOST_WRITES_BEFORE_WARNING = 5
+
+# Iterations with more than one write after which a connection's writes are held for the flush,
+# and the most that is remembered of such a habit.
+COALESCE_AFTER = 2
+COALESCE_MEMORY = 4
