@@ -1,0 +1,627 @@
+"""TCP and Unix streams: the path of a byte in both directions.
+
+Reading. One read of at most 64 KiB a wake-up, into memory of the sink's choice. Pausing tells the
+kernel nothing; should an event come that nobody wants, the registration shrinks then.
+
+Writing. While one of the connection's own callbacks runs, writes only queue; one send follows its
+end. A write from elsewhere (a task, a timer) leaves at once when it is the connection's first of
+the iteration. A connection that keeps writing several pieces an iteration is held for the flush
+just before the wait: `habit` counts up on such iterations and down on a held single write.
+
+Ending. OPEN -> CLOSING (close, end of stream, framing error: the queue still leaves) -> LOST
+(connection_lost is scheduled, never called from inside another callback) -> CLOSED. An error or
+`abort` goes straight to LOST.
+
+What a callback raises goes to the loop's exception handler and loses the connection; KeyboardInterrupt
+and SystemExit pass through.
+"""
+
+import asyncio
+import os
+import socket
+from asyncio.log import logger
+
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
+from cpython.list cimport PyList_GET_ITEM, PyList_GET_SIZE
+from libc.errno cimport EAGAIN, EINTR, errno
+from libc.stdint cimport uint32_t
+from libc.string cimport memcpy, memset
+
+from .poller cimport Poller, Watcher
+from .sink cimport BufferedSink, ProtocolSink, Sink
+from .syscalls cimport *
+
+from cyreactor import limits
+
+cdef extern from "Python.h":
+    int PyContext_Enter(object context) except -1
+    int PyContext_Exit(object context) except -1
+    object PyContext_CopyCurrent()
+
+cdef enum:
+    PIECES = 256
+
+cdef Py_ssize_t READ_SIZE = limits.READ_SIZE
+cdef Py_ssize_t HIGH_WATER = limits.HIGH_WATER
+cdef Py_ssize_t LOW_WATER = limits.LOW_WATER
+cdef uint32_t LOST_WRITES_BEFORE_WARNING = limits.LOST_WRITES_BEFORE_WARNING
+cdef int COALESCE_AFTER = limits.COALESCE_AFTER
+cdef int COALESCE_MEMORY = limits.COALESCE_MEMORY
+
+
+cdef class Connection(Watcher):
+    """The compiled half of a stream transport; ``cyreactor.transport`` adds the rare paths."""
+
+    def __cinit__(self, loop, sock, protocol, server=None, *args, **kwargs):
+        self._loop = loop
+        self._server = server
+        self.poller = loop._poller
+        self.context = PyContext_CopyCurrent()
+        self.high, self.low = HIGH_WATER, LOW_WATER
+        self.written = self.poller.iteration - 1
+        if isinstance(sock, int):
+            self.fd = sock
+        else:
+            self.sock = sock
+            self.fd = sock.fileno()
+
+    def __init__(self, loop, sock, protocol, server=None):
+        self.set_protocol(protocol)
+        if server is not None:
+            self._attach()
+
+    @property
+    def __class__(self):
+        """Programs ask ``isinstance(transport, asyncio.Transport)``; a C layout cannot inherit from it."""
+        return asyncio.Transport
+
+    # --- birth ---
+
+    cdef int set_peer(self, const void* address, unsigned int size) except -1:
+        self.peer_size = min(size, sizeof(self.peer))
+        memcpy(self.peer, address, self.peer_size)
+        return 0
+
+    def _start(self, waiter=None):
+        """Call connection_made, then read, then wake the waiter."""
+        self.begin()
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
+
+    cdef int begin(self) except -1:
+        if self.state == BORN:
+            self.state = OPEN
+        self.enter()
+        try:
+            self.protocol.connection_made(self)
+        except (SystemExit, KeyboardInterrupt):
+            raise
+        except BaseException as exc:
+            self._fatal_error(exc, "Fatal error: protocol.connection_made() call failed.")
+        finally:
+            self.leave()
+        if self.state == CLOSING and not self.queued:
+            return self.finish_writing()
+        return self.want()
+
+    # --- dispatch ---
+
+    cdef int on_ready(self, uint32_t events) except -1:
+        self.enter()
+        try:
+            if events & (EPOLLIN | EPOLLHUP | EPOLLERR) and self.reading():
+                self.read()
+            if self.full and events & (EPOLLOUT | EPOLLHUP | EPOLLERR):
+                self.full = False
+                if self.queued:
+                    self.send_queued()
+        finally:
+            self.leave()
+        return self.settle(events)
+
+    def _deliver(self):
+        """Deliver what was held back while reading was paused, or left by a former protocol."""
+        if not self.reading():
+            return
+        self.enter()
+        try:
+            if self.backlog is not None:
+                self.pour_backlog()
+            else:
+                self.pass_on(0)
+        finally:
+            self.leave()
+
+    cdef int enter(self) except -1:
+        PyContext_Enter(self.context)
+        self.dispatching = True
+        return 0
+
+    cdef int leave(self) except -1:
+        """The end of a dispatch: what its callbacks wrote leaves in one send."""
+        self.dispatching = False
+        try:
+            if self.queued and not self.full and self.state <= CLOSING:
+                self.send_queued()
+        finally:
+            PyContext_Exit(self.context)
+        return 0
+
+    cdef bint reading(self) noexcept:
+        return self.state == OPEN and not self.paused and not self.ended
+
+    cdef int want(self) except -1:
+        """See that the kernel reports all that is wanted; it may report more."""
+        cdef uint32_t interest = self.interest if self.watched else 0
+        if self.reading():
+            interest |= EPOLLIN
+        if self.full:
+            interest |= EPOLLOUT
+        if interest and self.state <= CLOSING:
+            self.poller.watch(self, interest)
+        return 0
+
+    cdef int settle(self, uint32_t events) except -1:
+        """After an event, see that no unwanted one comes again."""
+        cdef uint32_t interest = 0
+        if not self.watched or self.state > CLOSING:
+            return 0
+        if self.reading():
+            interest = EPOLLIN
+        if self.full:
+            interest |= EPOLLOUT
+        if interest == 0 and events & (EPOLLHUP | EPOLLERR):
+            return self.poller.unwatch(self)
+        if events & self.interest & ~interest:
+            return self.poller.watch(self, interest)
+        return 0
+
+    # --- reading ---
+
+    cdef int read(self) except -1:
+        cdef Py_ssize_t size = READ_SIZE, count
+        cdef int error
+        cdef char* place
+        if self.backlog is not None:
+            return self.pour_backlog()
+        try:
+            place = self.sink.reserve(self.poller.scratch, &size)
+        except (SystemExit, KeyboardInterrupt):
+            raise
+        except BaseException as exc:
+            return self.callback_failed(exc)
+        count = recv(self.fd, place, size, 0)
+        error = errno
+        self.pass_on(max(count, 0))
+        if count == 0:
+            return self.on_eof()
+        if count < 0 and error != EAGAIN and error != EINTR:
+            self._fatal_error(os_error(error), "Fatal read error on socket transport")
+        return 0
+
+    cdef int pass_on(self, Py_ssize_t count) except -1:
+        """Commit to the sink; where the protocol was changed meanwhile, keep the rest for its successor."""
+        cdef Sink sink = self.sink
+        cdef int failed = 0
+        try:
+            failed = sink.commit(count)
+        except (SystemExit, KeyboardInterrupt):
+            raise
+        except BaseException as exc:
+            return self.callback_failed(exc)
+        if failed:
+            return self._end(sink.failure)
+        if sink is not self.sink:
+            self.keep_rest(sink)
+        return 0
+
+    cdef int pour_backlog(self) except -1:
+        cdef bytes data = self.backlog
+        cdef Sink sink = self.sink
+        cdef Py_ssize_t used = 0
+        cdef int failed = 0
+        self.backlog = None
+        try:
+            failed = sink.pour(data, &used)
+        except (SystemExit, KeyboardInterrupt):
+            raise
+        except BaseException as exc:
+            return self.callback_failed(exc)
+        if failed:
+            return self._end(sink.failure)
+        if sink is not self.sink:
+            self.keep_rest(sink)
+        if used < len(data):
+            self.backlog = (self.backlog or b"") + data[used:]
+        return 0
+
+    cdef int keep_rest(self, Sink former) except -1:
+        rest = former.take()
+        if rest and self.state <= OPEN:
+            self.backlog = rest
+            self._loop.call_soon(self._deliver)
+        return 0
+
+    cdef int callback_failed(self, exc) except -1:
+        self._fatal_error(exc, f"Fatal error: protocol.{self.sink.callback}() call failed.")
+        return 0
+
+    cdef int on_eof(self) except -1:
+        if self.state != OPEN:
+            return 0
+        self.ended = True
+        try:
+            keep_open = self.protocol.eof_received()
+        except (SystemExit, KeyboardInterrupt):
+            raise
+        except BaseException as exc:
+            self._fatal_error(exc, "Fatal error: protocol.eof_received() call failed.")
+            return 0
+        if not keep_open:
+            self.close()
+        return 0
+
+    def is_reading(self):
+        """Whether the protocol gets data as it comes; false once closing."""
+        return self.state <= OPEN and not self.paused
+
+    def pause_reading(self):
+        """No more data for the protocol until ``resume_reading``; the rest of a batch is kept."""
+        if self.is_reading():
+            self.paused = True
+            self.sink.halted = True
+
+    def resume_reading(self):
+        """Read again, after what was held back."""
+        if not self.paused or self.state > OPEN:
+            return
+        self.paused = False
+        self.sink.halted = False
+        if self.state == OPEN:
+            self.want()
+            if self.backlog is not None or not isinstance(self.sink, (ProtocolSink, BufferedSink)):
+                self._loop.call_soon(self._deliver)
+
+    def get_protocol(self):
+        """The protocol; None once the connection is closed."""
+        return self.protocol
+
+    def set_protocol(self, protocol):
+        """Send what arrives from now on to another protocol, undelivered bytes included."""
+        cdef Sink former = self.sink
+        self.protocol = protocol
+        self.sink = make_sink(self, protocol)
+        self.sink.halted = self.paused or self.state > OPEN
+        if former is not None:
+            former.halted = True
+            if not self.dispatching:
+                self.keep_rest(former)
+
+    # --- writing ---
+
+    def write(self, data):
+        """Send bytes; never blocks. A mutable buffer may be changed as soon as this returns."""
+        cdef bytes piece = data if type(data) is bytes else as_bytes(data)
+        if self.eof_written:
+            raise RuntimeError("Cannot call write() after write_eof()")
+        if PyBytes_GET_SIZE(piece) == 0:
+            return
+        if self.state > OPEN:
+            self._write_lost()
+        elif self.queued == 0 and not self.holds():
+            self.send_now(piece)
+        else:
+            self.enqueue(piece, 0)
+            self.after_write()
+
+    def writelines(self, list_of_data):
+        """Send several pieces as one write."""
+        cdef bytes piece
+        pieces = [item if type(item) is bytes else as_bytes(item) for item in list_of_data]
+        if self.eof_written:
+            raise RuntimeError("Cannot call writelines() after write_eof()")
+        pieces = [piece for piece in pieces if piece]
+        if not pieces:
+            return
+        if self.state > OPEN:
+            self._write_lost()
+            return
+        at_once = self.queued == 0 and not self.holds()
+        for piece in pieces:
+            self.enqueue(piece, 0)
+        if at_once:
+            self.send_queued()
+            self.throttle()
+        else:
+            self.after_write()
+
+    def write_eof(self):
+        """Shut the write side down once everything queued is sent (half-close)."""
+        if self.state > OPEN or self.eof_written:
+            return
+        self.eof_written = True
+        if not self.queued:
+            shutdown(self.fd, SHUT_WR)
+
+    def can_write_eof(self):
+        """True: streams can be half-closed."""
+        return True
+
+    cdef int enqueue(self, bytes piece, Py_ssize_t start) except -1:
+        if self.queue is None:
+            self.queue = []
+        if self.queued == 0:
+            self.sent = start
+        self.queue.append(piece)
+        self.queued += PyBytes_GET_SIZE(piece) - start
+        return 0
+
+    cdef bint holds(self) except -1:
+        """Whether a write waits for the end of the dispatch, or for the flush before the wait."""
+        if self.dispatching:
+            return True
+        if self.written == self.poller.iteration:
+            if not self.repeated:
+                self.repeated = True
+                self.habit = min(self.habit + 1, COALESCE_MEMORY)
+        else:
+            self.written = self.poller.iteration
+            self.repeated = False
+            if self.habit < COALESCE_AFTER:
+                return False
+        return True
+
+    cdef int after_write(self) except -1:
+        """Something was queued: see that it leaves, and that it does not pile up."""
+        if self.queued > self.high and not self.full:
+            self.send_queued()
+        elif not self.dispatching and not self.holding and not self.full:
+            # A second write of the iteration may come while the first is queued.
+            self.holding = True
+            self.poller.hold(self)
+        return self.throttle()
+
+    cdef int flush(self) except -1:
+        self.holding = False
+        if not self.repeated and self.habit and not self.full:
+            self.habit -= 1
+        if self.queued and not self.full and self.state <= CLOSING:
+            PyContext_Enter(self.context)
+            try:
+                self.send_queued()
+            finally:
+                PyContext_Exit(self.context)
+        return 0
+
+    cdef int send_now(self, bytes piece) except -1:
+        cdef Py_ssize_t size = PyBytes_GET_SIZE(piece)
+        cdef Py_ssize_t count = send(self.fd, PyBytes_AS_STRING(piece), size, MSG_NOSIGNAL)
+        if count == size:
+            return 0
+        if count < 0:
+            if errno != EAGAIN and errno != EINTR:
+                return self.write_failed()
+            count = 0
+        self.enqueue(piece, count)
+        self.full = True
+        self.want()
+        return self.throttle()
+
+    cdef int send_queued(self) except -1:
+        cdef Py_ssize_t count = self.transmit()
+        if count < 0:
+            if errno != EAGAIN and errno != EINTR:
+                return self.write_failed()
+            count = 0
+        self.advance(count)
+        if self.queued:
+            self.full = True
+            self.want()
+        return self.drained()
+
+    cdef Py_ssize_t transmit(self) noexcept:
+        """One system call for as much of the queue as one may carry."""
+        cdef iovec pieces[PIECES]
+        cdef msghdr message
+        cdef Py_ssize_t i, count = min(PyList_GET_SIZE(self.queue), PIECES)
+        cdef object piece
+        for i in range(count):
+            piece = <object> PyList_GET_ITEM(self.queue, i)
+            pieces[i].iov_base = PyBytes_AS_STRING(piece)
+            pieces[i].iov_len = PyBytes_GET_SIZE(piece)
+        pieces[0].iov_base = <char*> pieces[0].iov_base + self.sent
+        pieces[0].iov_len -= self.sent
+        if count == 1:
+            return send(self.fd, pieces[0].iov_base, pieces[0].iov_len, MSG_NOSIGNAL)
+        memset(&message, 0, sizeof(message))
+        message.msg_iov, message.msg_iovlen = pieces, count
+        return sendmsg(self.fd, &message, MSG_NOSIGNAL)
+
+    cdef int advance(self, Py_ssize_t count) except -1:
+        cdef Py_ssize_t gone = 0, size
+        self.queued -= count
+        if self.queued == 0:
+            self.queue = None
+            self.sent = 0
+            return 0
+        count += self.sent
+        while True:
+            size = PyBytes_GET_SIZE(<object> PyList_GET_ITEM(self.queue, gone))
+            if count < size:
+                break
+            count -= size
+            gone += 1
+        self.sent = count
+        if gone:
+            del self.queue[:gone]
+        return 0
+
+    cdef int drained(self) except -1:
+        """Some of the queue left: tell the protocol, and finish what waited for the rest."""
+        if self.throttled and self.queued <= self.low:
+            self.release()
+        if self.queued == 0:
+            self.finish_writing()
+        return 0
+
+    cdef int finish_writing(self) except -1:
+        if self.state == CLOSING:
+            self.lose(self.cause)
+        elif self.state == OPEN and self.eof_written:
+            shutdown(self.fd, SHUT_WR)
+        return 0
+
+    cdef int write_failed(self) except -1:
+        self._fatal_error(os_error(errno), "Fatal write error on socket transport")
+        return 0
+
+    def _write_lost(self):
+        self.lost_writes += 1
+        if self.lost_writes >= LOST_WRITES_BEFORE_WARNING:
+            logger.warning("socket.send() raised exception.")
+
+    # --- flow control ---
+
+    cdef int throttle(self) except -1:
+        if self.throttled or self.queued <= self.high or self.state > OPEN:
+            return 0
+        self.throttled = True
+        try:
+            self.protocol.pause_writing()
+        except (SystemExit, KeyboardInterrupt):
+            raise
+        except BaseException as exc:
+            self._report(exc, "protocol.pause_writing() failed")
+        return 0
+
+    cdef int release(self) except -1:
+        self.throttled = False
+        try:
+            self.protocol.resume_writing()
+        except (SystemExit, KeyboardInterrupt):
+            raise
+        except BaseException as exc:
+            self._report(exc, "protocol.resume_writing() failed")
+        return 0
+
+    def get_write_buffer_size(self):
+        """Bytes that wait to be sent."""
+        return self.queued
+
+    def get_write_buffer_limits(self):
+        """The watermarks ``(low, high)``, in bytes."""
+        return self.low, self.high
+
+    def _set_write_buffer_limits(self, Py_ssize_t high, Py_ssize_t low):
+        self.high, self.low = high, low
+        self.throttle()
+        if self.throttled and self.queued <= low:
+            self.release()
+
+    @property
+    def _protocol_paused(self):
+        return self.throttled
+
+    # --- the end ---
+
+    def is_closing(self):
+        """Whether ``close`` or ``abort`` was called, or the peer is gone."""
+        return self.state > OPEN
+
+    def close(self):
+        """Send what is queued, then close; ``connection_lost(None)`` follows."""
+        self._end(None)
+
+    def _end(self, exc):
+        """Close once everything queued is sent; ``connection_lost`` gets the exception."""
+        if self.state > OPEN:
+            return
+        cdef bint born = self.state != BORN
+        self.state = CLOSING
+        self.cause = exc
+        self.sink.halted = True
+        self.backlog = None
+        if born and not self.queued:
+            self.finish_writing()
+
+    def _force_close(self, exc):
+        """Close now, whatever is queued."""
+        if self.state < LOST:
+            self.lose(exc)
+
+    cdef int lose(self, exc) except -1:
+        self.state = LOST
+        self.sink.halted = True
+        self.queue = None
+        self.backlog = None
+        self.queued = self.sent = 0
+        self.full = False
+        self.poller.unwatch(self)
+        self._loop.call_soon(self._finish, exc)
+        return 0
+
+    def _finish(self, exc):
+        PyContext_Enter(self.context)
+        try:
+            self.protocol.connection_lost(exc)
+        finally:
+            PyContext_Exit(self.context)
+            self._dispose()
+
+    def _dispose(self):
+        """Give everything back; protocol and transport form a cycle that ends here."""
+        self.poller.unwatch(self)
+        if self._server is not None:
+            self._detach()
+        if self.sock is not None:
+            self.sock.close()
+        elif self.fd >= 0:
+            close(self.fd)
+        self.fd = -1
+        self.state = CLOSED
+        self.sink.take()
+        self.sink = Sink()
+        self.sink.halted = True
+        self.protocol = self._loop = self._server = self.cause = None
+
+    # --- what the rare paths ask ---
+
+    def _socket(self):
+        """The Python socket; from the first call on it owns the descriptor. None once closed."""
+        if self.sock is None and self.fd >= 0:
+            self.sock = socket.socket(fileno=self.fd)
+        return self.sock
+
+    def _peer_address(self):
+        """The peer's ``struct sockaddr`` as accept4 gave it; None when the connection was not accepted."""
+        return self.peer[:self.peer_size] if self.peer_size else None
+
+    def _describe(self):
+        """What ``repr`` says of the state."""
+        if self.state == CLOSED:
+            return "closed"
+        reading = "polling" if self.reading() else "idle"
+        writing = "polling" if self.full else "idle"
+        closing = "closing " if self.state > OPEN else ""
+        return f"{closing}fd={self.fd} read={reading} write=<{writing}, bufsize={self.queued}>"
+
+
+cdef Sink make_sink(Connection connection, object protocol):
+    get_sink = getattr(protocol, "get_sink", None)
+    if get_sink is not None:
+        sink = get_sink(connection)
+        if isinstance(sink, Sink):
+            return sink
+    if isinstance(protocol, asyncio.BufferedProtocol):
+        return BufferedSink(protocol)
+    return ProtocolSink(protocol)
+
+
+cdef bytes as_bytes(object data):
+    if not isinstance(data, (bytes, bytearray, memoryview)):
+        raise TypeError(f"data argument must be a bytes-like object, not {type(data).__name__!r}")
+    return bytes(data)
+
+
+cdef object os_error(int error):
+    return OSError(error, os.strerror(error))

@@ -1,0 +1,19 @@
+# A listening socket: accepts in bounded batches, rests when the system is out of resources.
+
+from libc.stdint cimport uint32_t
+
+from .poller cimport Poller, Watcher
+
+
+cdef class Listener(Watcher):
+    cdef Poller poller
+    cdef readonly object _loop
+    cdef object sock                 # the Python socket, owned by the server
+    cdef object factory              # of protocols
+    cdef object transport_class
+    cdef object server               # the asyncio.Server, or None
+    cdef int batch                   # connections accepted by one wake-up
+    cdef object retry                # the timer of a rest, None while accepting
+
+    cdef int accepted(self, int fd, const void* address, unsigned int size) except -1
+    cdef int refused(self, int error) except -1

@@ -1,0 +1,98 @@
+"""Accepts connections and starts them at once: no Python object but the transport and the protocol.
+
+Out of descriptors or memory, the kernel would report the waiting connection for ever. The listener
+then leaves the epoll set for a while, says so once, and lets the clients wait in the kernel's queue.
+"""
+
+from asyncio import trsock
+
+from libc.errno cimport (
+    EAGAIN,
+    ECONNABORTED,
+    EINTR,
+    EMFILE,
+    ENFILE,
+    ENOBUFS,
+    ENOMEM,
+    errno,
+)
+from libc.stdint cimport uint32_t
+
+from .connection cimport Connection
+from .poller cimport Watcher
+from .syscalls cimport *
+
+import os
+
+from cyreactor import limits
+
+
+cdef class Listener(Watcher):
+    """Accepts on one listening socket."""
+
+    def __init__(self, loop, sock, factory, transport_class, server, backlog):
+        self._loop = loop
+        self.poller = loop._poller
+        self.sock = sock
+        self.fd = sock.fileno()
+        self.factory = factory
+        self.transport_class = transport_class
+        self.server = server
+        self.batch = max(1, min(backlog, limits.ACCEPTS_PER_WAKEUP))
+
+    def start(self):
+        """Accept from now on."""
+        self.retry = None
+        self.poller.watch(self, EPOLLIN)
+
+    def stop(self):
+        """Accept no more; the socket stays open."""
+        if self.retry is not None:
+            self.retry.cancel()
+            self.retry = None
+        self.poller.unwatch(self)
+
+    cdef int on_ready(self, uint32_t events) except -1:
+        cdef sockaddr_storage address
+        cdef socklen_t size
+        cdef int fd, i
+        for i in range(self.batch):
+            size = sizeof(address)
+            fd = accept4(self.fd, <sockaddr*> &address, &size, SOCK_NONBLOCK | SOCK_CLOEXEC)
+            if fd >= 0:
+                self.accepted(fd, &address, size)
+                if not self.watched:
+                    return 0
+            elif errno == EAGAIN:
+                return 0
+            elif errno != EINTR and errno != ECONNABORTED:
+                return self.refused(errno)
+        return 0
+
+    cdef int accepted(self, int fd, const void* address, unsigned int size) except -1:
+        cdef Connection connection
+        try:
+            protocol = self.factory()
+        except BaseException as exc:
+            close(fd)
+            if isinstance(exc, (SystemExit, KeyboardInterrupt)):
+                raise
+            self._loop.call_exception_handler(
+                {"message": "Error on transport creation for incoming connection", "exception": exc}
+            )
+            return 0
+        connection = self.transport_class(self._loop, fd, protocol, self.server)
+        connection.set_peer(address, size)
+        return connection.begin()
+
+    cdef int refused(self, int error) except -1:
+        exc = OSError(error, os.strerror(error))
+        message = "socket.accept() failed"
+        if error in (EMFILE, ENFILE, ENOBUFS, ENOMEM):
+            message = "socket.accept() out of system resource"
+            self.poller.unwatch(self)
+            self.retry = self._loop.call_later(limits.ACCEPT_RETRY_DELAY, self.start)
+        self._loop.call_exception_handler(
+            {"message": message, "exception": exc, "socket": trsock.TransportSocket(self.sock)}
+        )
+        return 0

@@ -1,0 +1,63 @@
+# Scheduling: what runs next, what runs later, and what other threads want to have run.
+
+from libc.stdint cimport uint64_t
+
+from .poller cimport Poller, Watcher
+
+
+cdef class Handle:
+    cdef readonly object _callback       # None once cancelled
+    cdef readonly object _args
+    cdef readonly object _context        # entered around the call
+    cdef readonly Loop _loop
+    cdef readonly bint _cancelled
+    cdef readonly object _source_traceback   # debug mode: where it was scheduled
+    cdef str description                 # debug mode: what a cancelled handle looked like
+
+
+cdef class TimerHandle(Handle):
+    cdef readonly double _when           # seconds of the loop's clock
+    cdef uint64_t order                  # among equal deadlines: first come, first served
+    cdef Py_ssize_t index                # in the heap; -1 when not in it
+
+
+cdef class Descriptor(Watcher):
+    # A descriptor of the user's: add_reader and add_writer. Both on one number are one registration.
+    cdef Poller poller
+    cdef Loop loop
+    cdef Handle reader
+    cdef Handle writer
+    cdef int update(self) except -1
+
+
+cdef class Loop:
+    cdef readonly Poller _poller
+    cdef list ready                      # ring of handles, None in the free places; power of two
+    cdef Py_ssize_t head                 # of the ring
+    cdef Py_ssize_t count                # of handles in the ring
+    cdef list timers                     # heap of TimerHandle
+    cdef uint64_t scheduled              # timers so far
+    cdef list inbox                      # handles of other threads
+    cdef bint has_mail                   # written under the GIL or the lock, read without
+    cdef bint sleeping                   # the next thread that leaves mail must wake the poller
+    cdef unsigned long thread            # that runs the loop, 0 when none does
+    cdef bint stopping
+    cdef bint closed
+    cdef bint debugging
+
+    cdef int push(self, Handle handle) except -1
+    cdef int deliver_mail(self) except -1
+    cdef int expire(self) except -1
+    cdef int iterate(self, double longest) except -1
+    cdef double patience(self, double longest) except? -2
+    cdef int run_ready(self) except -1
+    cdef int run(self, Handle handle) except -1
+    cdef int run_watched(self, Handle handle) except -1
+    cdef int report(self, Handle handle, object exc) except -1
+    cdef Handle new_handle(self, object callback, tuple args, object context)
+    cdef int fill(self, Handle handle, object callback, tuple args, object context) except -1
+    cdef TimerHandle schedule(self, double when, object callback, tuple args, object context, str caller)
+    cdef bint post(self, Handle handle) except -1
+    cdef Handle rewatch(self, Descriptor descriptor, Handle former, Handle handle)
+    cdef bint drop(self, Descriptor descriptor, Handle former) except -1
+    cdef Descriptor descriptor(self, object fileobj)

@@ -1,0 +1,531 @@
+"""The scheduler: ready queue, timers, mail from other threads, and the phases of an iteration.
+
+An iteration, in this order and no other:
+
+    1. flush      writes that were held leave, before anything may block
+    2. wait       for events; not at all while something is ready or the loop is stopping
+    3. dispatch   each event to its watcher, which calls the protocol at once
+    4. mail       what other threads scheduled becomes ready
+    5. timers     what is due becomes ready
+    6. ready      the handles that are ready now, not those that they schedule
+
+Handles, timers and mail live in Python lists, where the garbage collector sees them.
+"""
+
+import asyncio
+import sys
+
+from cpython.list cimport PyList_GET_ITEM, PyList_SET_ITEM
+from cpython.object cimport PyObject
+from cpython.pythread cimport PyThread_get_thread_ident
+from cpython.ref cimport Py_DECREF, Py_INCREF
+from libc.stdint cimport uint32_t, uint64_t
+
+from .poller cimport Poller, Watcher
+from .syscalls cimport *
+
+cimport cython
+
+from asyncio import format_helpers
+from asyncio.log import logger
+
+cdef extern from "Python.h":
+    PyObject* PyObject_Call(object callback, object args, PyObject* kwargs)
+    PyObject* PyObject_CallNoArgs(object callback)
+    int PyContext_Enter(object context)
+    int PyContext_Exit(object context)
+    object PyContext_CopyCurrent()
+
+cdef double FOREVER = -1.0
+
+
+@cython.freelist(256)
+cdef class Handle:
+    """A scheduled call, as ``asyncio.Handle``."""
+
+    @property
+    def __class__(self):
+        """Programs ask ``isinstance(handle, asyncio.Handle)``; a C layout cannot inherit from it."""
+        return asyncio.Handle
+
+    def cancel(self):
+        """The callback will not be called; cancelling twice or after the call does nothing."""
+        if self._cancelled:
+            return
+        if self._loop.debugging:
+            self.description = repr(self)
+        self._cancelled = True
+        self._callback = self._args = None
+
+    def cancelled(self):
+        """Whether the handle was cancelled."""
+        return self._cancelled
+
+    def get_context(self):
+        """The context in which the callback is called."""
+        return self._context
+
+    def _run(self):
+        self._loop.run(self)
+
+    def __repr__(self):
+        if self.description is not None:
+            return self.description
+        info = [type(self).__name__]
+        if self._cancelled:
+            info.append("cancelled")
+        if self._callback is not None:
+            info.append(format_helpers._format_callback_source(self._callback, self._args))
+        if self._source_traceback:
+            frame = self._source_traceback[len(self._source_traceback) - 1]
+            info.append(f"created at {frame[0]}:{frame[1]}")
+        return f"<{' '.join(info)}>"
+
+
+@cython.freelist(64)
+cdef class TimerHandle(Handle):
+    """A call scheduled for later, as ``asyncio.TimerHandle``."""
+
+    @property
+    def __class__(self):
+        return asyncio.TimerHandle
+
+    def when(self):
+        """The deadline, in seconds of the loop's clock."""
+        return self._when
+
+    def cancel(self):
+        if self.index >= 0:
+            heap_remove(self._loop.timers, self)
+        Handle.cancel(self)
+
+
+cdef class Descriptor(Watcher):
+    """A descriptor that the user watches, with a handle for each direction."""
+
+    cdef int on_ready(self, uint32_t events) except -1:
+        cdef Handle reader = self.reader
+        if reader is not None and events & (EPOLLIN | EPOLLERR | EPOLLHUP):
+            self.loop.run_watched(reader)
+        cdef Handle writer = self.writer
+        if writer is not None and events & (EPOLLOUT | EPOLLERR | EPOLLHUP):
+            self.loop.run_watched(writer)
+        return 0
+
+    cdef int update(self) except -1:
+        cdef uint32_t interest = 0
+        if self.reader is not None:
+            interest |= EPOLLIN
+        if self.writer is not None:
+            interest |= EPOLLOUT
+        if interest == 0:
+            self.poller.unwatch(self)
+        else:
+            self.poller.watch(self, interest)
+        return 0
+
+
+cdef class Loop:
+    """The compiled scheduler under ``cyreactor.Reactor``; names and semantics are asyncio's."""
+
+    def __cinit__(self, *args, **kwargs):
+        self._poller = Poller()
+        self.ready = [None] * 64
+        self.timers = []
+        self.inbox = []
+
+    # --- the seams of asyncio's own event loop ---
+
+    def _adopt_selector(self, selector):
+        if selector is not None:
+            raise TypeError("the compiled core waits with epoll only: set CYREACTOR_BACKEND=pure to choose a selector")
+        return self._poller
+
+    def _release(self):
+        self.closed = True
+        self.ready, self.head, self.count = [None] * 64, 0, 0
+        for timer in self.timers:
+            (<TimerHandle> timer).index = -1
+        self.timers = []
+        self.inbox = []
+
+    def set_debug(self, enabled):
+        self.debugging = bool(enabled)
+        super(Loop, self).set_debug(enabled)
+
+    def stop(self):
+        self.stopping = True
+        self._stopping = True
+
+    def _run_once(self):
+        """Iterate until ``stop``; asyncio's ``run_forever`` calls this, and then finds the loop stopping."""
+        self.stopping = self._stopping
+        self.thread = PyThread_get_thread_ident()
+        try:
+            while True:
+                self.iterate(FOREVER)
+                if self.stopping:
+                    break
+        finally:
+            self.thread = 0
+
+    def run_once(self, timeout=None):
+        """Run one iteration, for tests: wait at most ``timeout`` seconds (None: until an event)."""
+        self.stopping = False
+        self.iterate(FOREVER if timeout is None else max(0.0, timeout))
+
+    def _write_to_self(self):
+        self._poller.wake()
+
+    def _add_callback(self, handle):
+        """Schedule a handle that asyncio itself made, for a signal."""
+        if not handle.cancelled():
+            self.push(self.new_handle(handle._run, (), None))
+
+    # --- scheduling ---
+
+    def time(self):
+        """The loop's clock, in seconds: CLOCK_MONOTONIC, as ``time.monotonic``."""
+        return monotonic()
+
+    def call_soon(self, callback, *args, context=None):
+        """Call back in the next iteration. See ``asyncio.loop.call_soon``."""
+        if self.closed:
+            self._check_closed()
+        if self.debugging:
+            self._check_thread()
+            self._check_callback(callback, "call_soon")
+        cdef Handle handle = self.new_handle(callback, args, context)
+        self.push(handle)
+        return handle
+
+    def call_later(self, delay, callback, *args, context=None):
+        """Call back after ``delay`` seconds, never earlier. See ``asyncio.loop.call_later``."""
+        if delay is None:
+            raise TypeError("delay must not be None")
+        return self.schedule(monotonic() + <double> delay, callback, args, context, "call_later")
+
+    def call_at(self, when, callback, *args, context=None):
+        """Call back when ``time()`` reaches ``when``, never earlier. See ``asyncio.loop.call_at``."""
+        if when is None:
+            raise TypeError("when cannot be None")
+        return self.schedule(when, callback, args, context, "call_at")
+
+    cdef TimerHandle schedule(self, double when, callback, tuple args, context, str caller):
+        if self.closed:
+            self._check_closed()
+        if self.debugging:
+            self._check_thread()
+            self._check_callback(callback, caller)
+        if when != when:
+            raise ValueError(f"{caller}() was given a time that is not a number (NaN)")
+        cdef TimerHandle timer = TimerHandle.__new__(TimerHandle)
+        self.fill(timer, callback, args, context)
+        timer._when = when
+        timer.order = self.scheduled
+        self.scheduled += 1
+        heap_push(self.timers, timer)
+        return timer
+
+    def call_soon_threadsafe(self, callback, *args, context=None):
+        """As ``call_soon``, from any thread or signal handler; wakes the loop where it sleeps."""
+        if self.closed:
+            self._check_closed()
+        if self.debugging:
+            self._check_callback(callback, "call_soon_threadsafe")
+        cdef Handle handle = self.new_handle(callback, args, context)
+        cdef bint wake
+        if PyThread_get_thread_ident() == self.thread:
+            self.push(handle)
+            wake = self.sleeping
+        else:
+            wake = self.post(handle)
+        if wake:
+            self._poller.wake()
+        return handle
+
+    cdef bint post(self, Handle handle) except -1:
+        self.inbox.append(handle)
+        self.has_mail = True
+        cdef bint wake = self.sleeping
+        self.sleeping = False
+        return wake
+
+    cdef Handle new_handle(self, object callback, tuple args, object context):
+        cdef Handle handle = Handle.__new__(Handle)
+        self.fill(handle, callback, args, context)
+        return handle
+
+    cdef int fill(self, Handle handle, object callback, tuple args, object context) except -1:
+        handle._callback = callback
+        handle._args = args
+        handle._context = PyContext_CopyCurrent() if context is None else context
+        handle._loop = self
+        if self.debugging:
+            handle._source_traceback = format_helpers.extract_stack(sys._getframe(0))
+        return 0
+
+    # --- the ready queue ---
+
+    cdef int push(self, Handle handle) except -1:
+        cdef Py_ssize_t size = len(self.ready)
+        if self.count == size:
+            self.ready = self.ready[self.head:] + self.ready[:self.head] + [None] * size
+            self.head = 0
+            size += size
+        replace(self.ready, (self.head + self.count) & (size - 1), handle)
+        self.count += 1
+        return 0
+
+    cdef int run_ready(self) except -1:
+        cdef Py_ssize_t snapshot = self.count
+        cdef Handle handle
+        while snapshot > 0 and self.count > 0:
+            snapshot -= 1
+            handle = <Handle> PyList_GET_ITEM(self.ready, self.head)
+            replace(self.ready, self.head, None)
+            self.head = (self.head + 1) & (len(self.ready) - 1)
+            self.count -= 1
+            if not handle._cancelled:
+                self.run_watched(handle)
+        return 0
+
+    cdef int run_watched(self, Handle handle) except -1:
+        """Run a handle; in debug mode say when it took long."""
+        if not self.debugging:
+            return self.run(handle)
+        self._current_handle = handle
+        cdef double start = monotonic()
+        try:
+            self.run(handle)
+        finally:
+            self._current_handle = None
+        cdef double elapsed = monotonic() - start
+        if elapsed >= self.slow_callback_duration:
+            logger.warning("Executing %s took %.3f seconds", asyncio.base_events._format_handle(handle), elapsed)
+        return 0
+
+    cdef int run(self, Handle handle) except -1:
+        cdef object context = handle._context
+        cdef PyObject* result = NULL
+        if PyContext_Enter(context) == 0:
+            result = call(handle._callback, <tuple> handle._args)
+            PyContext_Exit(context)
+        if result != NULL:
+            Py_DECREF(<object> result)
+            return 0
+        try:
+            propagate()
+        except (SystemExit, KeyboardInterrupt):
+            raise
+        except BaseException as exc:
+            self.report(handle, exc)
+        return 0
+
+    cdef int report(self, Handle handle, exc) except -1:
+        source = format_helpers._format_callback_source(handle._callback, handle._args)
+        context = {"message": f"Exception in callback {source}", "exception": exc, "handle": handle}
+        if handle._source_traceback:
+            context["source_traceback"] = handle._source_traceback
+        self.call_exception_handler(context)
+        return 0
+
+    # --- an iteration ---
+
+    cdef int iterate(self, double longest) except -1:
+        self._poller.flush()
+        cdef double timeout = self.patience(longest)
+        if timeout != 0:
+            self.sleeping = True
+            if self.has_mail:
+                timeout = 0
+        try:
+            self._poller.poll(timeout)
+        finally:
+            self.sleeping = False
+        if self.has_mail:
+            self.deliver_mail()
+        if self.timers:
+            self.expire()
+        return self.run_ready()
+
+    cdef double patience(self, double longest) except? -2:
+        """How long this iteration may wait, in seconds; below zero without end."""
+        if self.count or self.stopping:
+            return 0
+        if not self.timers:
+            return longest
+        cdef double wait = (<TimerHandle> PyList_GET_ITEM(self.timers, 0))._when - monotonic()
+        if wait <= 0:
+            return 0
+        return wait if longest < 0 else min(wait, longest)
+
+    cdef int deliver_mail(self) except -1:
+        self.has_mail = False
+        mail, self.inbox = self.inbox, []
+        for handle in mail:
+            self.push(<Handle> handle)
+        return 0
+
+    cdef int expire(self) except -1:
+        cdef double now = monotonic()
+        cdef TimerHandle timer
+        while self.timers:
+            timer = <TimerHandle> PyList_GET_ITEM(self.timers, 0)
+            if timer._when > now:
+                break
+            heap_remove(self.timers, timer)
+            self.push(timer)
+        return 0
+
+    # --- the user's descriptors ---
+
+    cdef Descriptor descriptor(self, object fileobj):
+        """The watcher of a descriptor of the user's, an idle one where there is none."""
+        cdef int fd = as_descriptor(fileobj)
+        watcher = self._poller.watcher(fd)
+        if isinstance(watcher, Descriptor):
+            return watcher
+        cdef Descriptor fresh = Descriptor()
+        fresh.fd, fresh.poller, fresh.loop = fd, self._poller, self
+        return fresh
+
+    def _add_reader(self, fd, callback, *args):
+        self._check_closed()
+        cdef Descriptor descriptor = self.descriptor(fd)
+        cdef Handle former = descriptor.reader
+        descriptor.reader = self.new_handle(callback, args, None)
+        return self.rewatch(descriptor, former, descriptor.reader)
+
+    def _add_writer(self, fd, callback, *args):
+        self._check_closed()
+        cdef Descriptor descriptor = self.descriptor(fd)
+        cdef Handle former = descriptor.writer
+        descriptor.writer = self.new_handle(callback, args, None)
+        return self.rewatch(descriptor, former, descriptor.writer)
+
+    cdef Handle rewatch(self, Descriptor descriptor, Handle former, Handle handle):
+        if former is not None:
+            former.cancel()
+        # The number may be a new file by now: only the kernel knows.
+        self._poller.forget(descriptor)
+        descriptor.update()
+        return handle
+
+    def _remove_reader(self, fd):
+        if self.closed:
+            return False
+        cdef Descriptor descriptor = self.descriptor(fd)
+        cdef Handle former = descriptor.reader
+        descriptor.reader = None
+        return self.drop(descriptor, former)
+
+    def _remove_writer(self, fd):
+        if self.closed:
+            return False
+        cdef Descriptor descriptor = self.descriptor(fd)
+        cdef Handle former = descriptor.writer
+        descriptor.writer = None
+        return self.drop(descriptor, former)
+
+    cdef bint drop(self, Descriptor descriptor, Handle former) except -1:
+        if former is None:
+            return False
+        former.cancel()
+        descriptor.update()
+        return True
+
+
+cdef double monotonic() noexcept:
+    cdef timespec now
+    clock_gettime(CLOCK_MONOTONIC, &now)
+    return <double> now.tv_sec + <double> now.tv_nsec * 1e-9
+
+
+cdef PyObject* call(object callback, tuple args) noexcept:
+    return PyObject_Call(callback, args, NULL) if args else PyObject_CallNoArgs(callback)
+
+
+cdef int propagate() except -1:
+    """Turn the error that a C call left behind into an exception."""
+    return -1
+
+
+cdef int replace(list items, Py_ssize_t index, object item) noexcept:
+    cdef PyObject* former = <PyObject*> PyList_GET_ITEM(items, index)
+    Py_INCREF(item)
+    PyList_SET_ITEM(items, index, item)
+    Py_DECREF(<object> former)
+    return 0
+
+
+cdef int as_descriptor(object fileobj) except -1:
+    if isinstance(fileobj, int):
+        fd = fileobj
+    else:
+        try:
+            fd = int(fileobj.fileno())
+        except (AttributeError, TypeError, ValueError):
+            raise ValueError(f"Invalid file object: {fileobj!r}") from None
+    if fd < 0:
+        raise ValueError(f"Invalid file descriptor: {fd}")
+    return fd
+
+
+# The timers: a binary heap whose members know their place, so that cancelling removes at once and
+# nothing dead is ever left behind.
+
+cdef inline bint earlier(TimerHandle a, TimerHandle b) noexcept:
+    return a._when < b._when or (a._when == b._when and a.order < b.order)
+
+
+cdef inline int settle(list heap, Py_ssize_t index, TimerHandle timer) noexcept:
+    replace(heap, index, timer)
+    timer.index = index
+    return 0
+
+
+cdef int heap_push(list heap, TimerHandle timer) except -1:
+    heap.append(timer)
+    sift_up(heap, len(heap) - 1, timer)
+    return 0
+
+
+cdef int heap_remove(list heap, TimerHandle timer) except -1:
+    cdef Py_ssize_t index = timer.index
+    cdef TimerHandle last = <TimerHandle> heap.pop()
+    timer.index = -1
+    if last is not timer:
+        sift_up(heap, sift_down(heap, index, last), last)
+    return 0
+
+
+cdef int sift_up(list heap, Py_ssize_t index, TimerHandle timer) noexcept:
+    cdef TimerHandle parent
+    while index > 0:
+        parent = <TimerHandle> PyList_GET_ITEM(heap, (index - 1) >> 1)
+        if not earlier(timer, parent):
+            break
+        settle(heap, index, parent)
+        index = (index - 1) >> 1
+    return settle(heap, index, timer)
+
+
+cdef Py_ssize_t sift_down(list heap, Py_ssize_t index, TimerHandle timer) noexcept:
+    cdef Py_ssize_t size = len(heap), child
+    cdef TimerHandle lesser
+    while True:
+        child = 2 * index + 1
+        if child >= size:
+            break
+        if child + 1 < size and earlier(
+            <TimerHandle> PyList_GET_ITEM(heap, child + 1), <TimerHandle> PyList_GET_ITEM(heap, child)
+        ):
+            child += 1
+        lesser = <TimerHandle> PyList_GET_ITEM(heap, child)
+        if not earlier(lesser, timer):
+            break
+        settle(heap, index, lesser)
+        index = child
+    settle(heap, index, timer)
+    return index

@@ -1,0 +1,35 @@
+# Readiness: who watches which descriptor, and what is owed to the kernel before the next wait.
+
+from libc.stdint cimport uint32_t, uint64_t
+
+from .syscalls cimport epoll_event
+
+
+cdef class Watcher:
+    cdef readonly int fd             # -1 once closed
+    cdef uint32_t generation         # of the registration; an event with another one is stale
+    cdef uint32_t interest           # the events that the kernel was asked for
+    cdef bint watched                # is in the epoll set
+    cdef int on_ready(self, uint32_t events) except -1
+    cdef int flush(self) except -1
+
+
+cdef class Poller:
+    cdef int epoll
+    cdef int waker                   # eventfd, edge-triggered: written by other threads, never read
+    cdef uint32_t generation         # the last one given out; 0 is the waker's own
+    cdef bint precise                # the kernel has epoll_pwait2
+    cdef epoll_event* events
+    cdef list watchers               # by descriptor, None where nobody watches
+    cdef list held                   # watchers with writes to flush before the next wait
+    cdef char* scratch               # lent to one sink at a time, from reserve to commit
+    cdef uint64_t iteration          # flushes so far: tells two writes of one iteration
+
+    cdef int watch(self, Watcher watcher, uint32_t interest) except -1
+    cdef int unwatch(self, Watcher watcher) except -1
+    cdef int forget(self, Watcher watcher) except -1
+    cdef int hold(self, Watcher watcher) except -1
+    cdef int flush(self) except -1
+    cdef int poll(self, double timeout) except -1
+    cdef int dispatch(self, int count) except -1
+    cpdef wake(self)

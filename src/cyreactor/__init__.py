@@ -1,0 +1,39 @@
+"""cyreactor: network protocols in Python, as fast as the kernel lets them run."""
+
+from . import framing
+from ._backend import backend
+from .errors import FramingError
+from .protocols import (
+    BufferedProtocol,
+    DatagramProtocol,
+    DelimitedProtocol,
+    FixedLengthProtocol,
+    FramedProtocol,
+    LengthPrefixedProtocol,
+    LineProtocol,
+    NetstringProtocol,
+    Protocol,
+)
+from .reactor import Reactor, new_event_loop, run
+from .server import serve
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "BufferedProtocol",
+    "DatagramProtocol",
+    "DelimitedProtocol",
+    "FixedLengthProtocol",
+    "FramedProtocol",
+    "FramingError",
+    "LengthPrefixedProtocol",
+    "LineProtocol",
+    "NetstringProtocol",
+    "Protocol",
+    "Reactor",
+    "backend",
+    "framing",
+    "new_event_loop",
+    "run",
+    "serve",
+]

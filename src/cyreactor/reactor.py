@@ -1,0 +1,265 @@
+"""Reactor: the chosen core's scheduler under asyncio's own event loop.
+
+The core replaces scheduling, readiness and streams. Everything rarer (resolving, executors, servers,
+subprocesses, signals, TLS) is the standard library's, and follows the running Python version.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import stat
+import threading
+from asyncio import base_events, constants, sslproto
+from collections.abc import Callable, Coroutine, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+from ._backend import listener, loop
+from .transport import Transport
+
+T = TypeVar("T")
+Factory = Callable[[], asyncio.BaseProtocol]
+
+
+class Reactor(loop.Loop, asyncio.SelectorEventLoop):
+    """An asyncio event loop, and a reactor for programs without a coroutine in sight.
+
+    ``asyncio.Runner(loop_factory=cyreactor.Reactor)`` runs a service on it; ``listen``, ``connect``
+    and ``run`` drive protocols directly. Methods that are not described here are asyncio's, see
+    ``asyncio.AbstractEventLoop``.
+    """
+
+    def __init__(self, selector: Any = None) -> None:
+        self._listeners: dict[int, listener.Listener] = {}
+        asyncio.SelectorEventLoop.__init__(self, self._adopt_selector(selector))
+
+    def __enter__(self) -> Reactor:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    # --- the direct style ---
+
+    def listen(
+        self,
+        factory: Factory,
+        host: str | None = None,
+        port: int | None = None,
+        *,
+        path: str | os.PathLike[str] | None = None,
+        sock: socket.socket | None = None,
+        backlog: int = 100,
+        reuse_port: bool = False,
+    ) -> asyncio.Server:
+        """Accept connections from now on, each with a protocol made by ``factory``.
+
+        Listens on TCP ``host:port`` (no host: every interface; port 0: any free one), on the Unix
+        socket ``path``, or on a bound ``sock``. A host name is resolved here and now, which blocks.
+        Returns the server: its ``sockets`` tell the addresses, ``close()`` ends it. Raises OSError
+        where the address cannot be had, ValueError where not exactly one address was given.
+        """
+        if sum(given is not None for given in (port, path, sock)) != 1:
+            raise ValueError("listen() takes exactly one of port, path and sock")
+        if sock is not None:
+            sockets = [sock]
+        elif path is not None:
+            sockets = [_bind_unix(os.fspath(path))]
+        else:
+            sockets = _bind_tcp(host, port, reuse_port)
+        server = base_events.Server(  # type: ignore[call-arg]
+            self, sockets, factory, None, backlog, constants.SSL_HANDSHAKE_TIMEOUT
+        )
+        for one in sockets:
+            one.setblocking(False)
+        server._start_serving()  # type: ignore[attr-defined]
+        return server
+
+    def connect(
+        self,
+        factory: Factory,
+        host: str | None = None,
+        port: int | None = None,
+        *,
+        path: str | os.PathLike[str] | None = None,
+        **options: Any,
+    ) -> asyncio.Task[tuple[asyncio.Transport, asyncio.BaseProtocol]]:
+        """Connect to TCP ``host:port`` or to the Unix socket ``path``, in the background.
+
+        The protocol made by ``factory`` gets ``connection_made``. Returns a task: its result is the
+        pair (transport, protocol), its exception says why there is no connection. ``options`` are
+        those of asyncio's ``create_connection``.
+        """
+        opening: Coroutine[Any, Any, Any]
+        if path is not None:
+            opening = self.create_unix_connection(factory, os.fspath(path), **options)
+        else:
+            opening = self.create_connection(factory, host, port, **options)
+        return self.create_task(opening)
+
+    def run(self) -> None:
+        """Run until ``stop()`` is called. KeyboardInterrupt and SystemExit leave it."""
+        self.run_forever()
+
+    def connections(self) -> Iterator[Transport]:
+        """The stream connections that are open now."""
+        for watcher in self._poller.all_watchers():
+            if isinstance(watcher, Transport):
+                yield watcher
+
+    # --- asyncio's seams ---
+
+    def run_forever(self) -> None:
+        with self._woken_by_signals():
+            asyncio.SelectorEventLoop.run_forever(self)
+
+    @contextmanager
+    def _woken_by_signals(self) -> Iterator[None]:
+        """A signal that comes just before a wait must end it: Python's handler runs only then."""
+        if threading.current_thread() is not threading.main_thread() or self._csock is None:
+            yield
+            return
+        before = signal.set_wakeup_fd(self._csock.fileno())
+        try:
+            yield
+        finally:
+            if not getattr(self, "_signal_handlers", None):
+                signal.set_wakeup_fd(before)
+
+    def close(self) -> None:
+        if not self.is_closed():
+            asyncio.SelectorEventLoop.close(self)
+            self._release()
+
+    def _ensure_fd_no_transport(self, fd: Any) -> None:
+        asyncio.SelectorEventLoop._ensure_fd_no_transport(self, fd)  # type: ignore[attr-defined]
+        watcher = self._poller.watcher(fd if isinstance(fd, int) else fd.fileno())
+        if isinstance(watcher, Transport) and not watcher.is_closing():
+            raise RuntimeError(f"File descriptor {fd!r} is used by transport {watcher!r}")
+
+    def _make_socket_transport(
+        self,
+        sock: socket.socket,
+        protocol: asyncio.BaseProtocol,
+        waiter: asyncio.Future[None] | None = None,
+        *,
+        extra: dict[str, Any] | None = None,
+        server: asyncio.Server | None = None,
+    ) -> Transport:
+        self._ensure_fd_no_transport(sock)
+        _set_nodelay(sock)
+        transport = Transport(self, sock, protocol, server)
+        transport._remember(extra)
+        transport.get_extra_info("peername")  # while the peer is surely there
+        self.call_soon(transport._start, waiter)
+        return transport
+
+    def _make_ssl_transport(
+        self,
+        rawsock: socket.socket,
+        protocol: asyncio.BaseProtocol,
+        sslcontext: Any,
+        waiter: asyncio.Future[None] | None = None,
+        *,
+        server_side: bool = False,
+        server_hostname: str | None = None,
+        extra: dict[str, Any] | None = None,
+        server: asyncio.Server | None = None,
+        **timeouts: Any,
+    ) -> Any:
+        secured = sslproto.SSLProtocol(  # type: ignore[call-arg]
+            self, protocol, sslcontext, waiter, server_side, server_hostname, **timeouts
+        )
+        self._make_socket_transport(rawsock, secured, extra=extra, server=server)  # type: ignore[arg-type]
+        return secured._app_transport
+
+    def _start_serving(
+        self,
+        protocol_factory: Factory,
+        sock: socket.socket,
+        sslcontext: Any = None,
+        server: asyncio.Server | None = None,
+        backlog: int = 100,
+        ssl_handshake_timeout: float | None = None,
+        ssl_shutdown_timeout: float | None = None,
+    ) -> None:
+        factory = protocol_factory
+        if sslcontext is not None:
+
+            def factory() -> Any:
+                return sslproto.SSLProtocol(  # type: ignore[call-arg]
+                    self,
+                    protocol_factory(),
+                    sslcontext,
+                    None,
+                    server_side=True,
+                    ssl_handshake_timeout=ssl_handshake_timeout,
+                    ssl_shutdown_timeout=ssl_shutdown_timeout,
+                )
+
+        _set_nodelay(sock)  # accepted connections inherit it
+        accepting = listener.Listener(self, sock, factory, Transport, server, backlog)
+        self._listeners[sock.fileno()] = accepting
+        accepting.start()
+
+    def _stop_serving(self, sock: socket.socket) -> None:
+        accepting = self._listeners.pop(sock.fileno(), None)
+        if accepting is not None:
+            accepting.stop()
+        sock.close()
+
+
+def new_event_loop() -> Reactor:
+    """A new Reactor: the counterpart of ``asyncio.new_event_loop``."""
+    return Reactor()
+
+
+def run(main: Coroutine[Any, Any, T], *, debug: bool | None = None) -> T:
+    """Run a coroutine to its end on a new Reactor, as ``asyncio.run`` does, and return its result."""
+    with asyncio.Runner(debug=debug, loop_factory=Reactor) as runner:
+        return runner.run(main)
+
+
+def _set_nodelay(sock: socket.socket) -> None:
+    if sock.family in (socket.AF_INET, socket.AF_INET6) and sock.type == socket.SOCK_STREAM:
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+
+def _bind_tcp(host: str | None, port: int | None, reuse_port: bool) -> list[socket.socket]:
+    """A listening socket for each address that the host has."""
+    found = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    sockets: list[socket.socket] = []
+    try:
+        for family, _, _, _, address in _with_one_port(found, sockets):
+            sockets.append(socket.create_server(address, family=family, reuse_port=reuse_port))  # type: ignore[arg-type]
+    except OSError as exc:
+        for sock in sockets:
+            sock.close()
+        raise OSError(exc.errno, f"cannot listen on {host or '*'}:{port}: {os.strerror(exc.errno or 0)}") from None
+    return sockets
+
+
+def _with_one_port(found: Iterable[Any], sockets: list[socket.socket]) -> Iterator[Any]:
+    """Port 0 means any free one, but the same for every address."""
+    for family, kind, protocol, name, address in dict.fromkeys(found):
+        if sockets and address[1] == 0:
+            address = (address[0], sockets[0].getsockname()[1], *address[2:])
+        yield family, kind, protocol, name, address
+
+
+def _bind_unix(path: str) -> socket.socket:
+    """A listening Unix socket; one that a dead server left behind is replaced, as asyncio does."""
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        if path[:1] != "\0" and os.path.exists(path) and stat.S_ISSOCK(os.stat(path).st_mode):
+            os.unlink(path)
+        sock.bind(path)
+    except OSError as exc:
+        sock.close()
+        raise OSError(exc.errno, f"cannot listen on {path}: {os.strerror(exc.errno or 0)}") from None
+    return sock
+
+

@@ -1,0 +1,132 @@
+"""The stream transport: the chosen core's connection, plus the paths that are rare."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import sys
+import warnings
+from asyncio import constants, trsock
+from asyncio.log import logger
+from typing import Any
+
+from ._backend import connection
+from .limits import HIGH_WATER
+
+# Since 3.13 a server knows its transports, before it only counts them.
+_SERVER_KNOWS_TRANSPORTS = sys.version_info >= (3, 13)
+
+
+class Transport(connection.Connection):
+    """A TCP or Unix stream, as ``asyncio.Transport`` specifies it."""
+
+    _start_tls_compatible = True
+    _sendfile_compatible = constants._SendfileMode.FALLBACK  # type: ignore[attr-defined]
+    _info: dict[str, Any] | None = None
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self._describe()}>"
+
+    def __del__(self, _warn: Any = warnings.warn) -> None:
+        if self._loop is not None:
+            _warn(f"unclosed transport {self!r}", ResourceWarning, source=self)
+            self._dispose()
+
+    def abort(self) -> None:
+        """Close at once; what is queued is lost and ``connection_lost(None)`` follows."""
+        self._force_close(None)
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        """``socket``, ``sockname``, ``peername``, looked up when asked for; see asyncio.BaseTransport."""
+        if self._info is None:
+            self._info = {}
+        if name not in self._info:
+            look_up = _LOOK_UPS.get(name)
+            found = look_up(self) if look_up else None
+            if found is None:
+                return default
+            self._info[name] = found
+        return self._info[name]
+
+    def _remember(self, info: dict[str, Any] | None) -> None:
+        self._info = {**(self._info or {}), **(info or {})}
+
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        """Set the watermarks in bytes, as asyncio.WriteTransport does; takes effect at once both ways."""
+        if high is None:
+            high = HIGH_WATER if low is None else 4 * low
+        if low is None:
+            low = high // 4
+        if not high >= low >= 0:
+            raise ValueError(f"high ({high!r}) must be >= low ({low!r}) must be >= 0")
+        self._set_write_buffer_limits(high, low)
+
+    def _fatal_error(self, exc: BaseException, message: str = "Fatal error on transport") -> None:
+        if not isinstance(exc, OSError):
+            self._report(exc, message)
+        elif self._loop.get_debug():
+            logger.debug("%r: %s", self, message, exc_info=True)
+        self._force_close(exc)
+
+    def _report(self, exc: BaseException, message: str) -> None:
+        self._loop.call_exception_handler(
+            {"message": message, "exception": exc, "transport": self, "protocol": self.get_protocol()}
+        )
+
+    def _attach(self) -> None:
+        if _SERVER_KNOWS_TRANSPORTS:
+            self._server._attach(self)
+        else:
+            self._server._attach()
+
+    def _detach(self) -> None:
+        if _SERVER_KNOWS_TRANSPORTS:
+            self._server._detach(self)
+        else:
+            self._server._detach()
+
+
+def _socket(transport: Transport) -> trsock.TransportSocket | None:
+    sock = transport._socket()
+    return None if sock is None else trsock.TransportSocket(sock)
+
+
+def _sockname(transport: Transport) -> Any:
+    sock = transport._socket()
+    try:
+        return None if sock is None else sock.getsockname()
+    except OSError:
+        return None
+
+
+def _peername(transport: Transport) -> Any:
+    address = transport._peer_address()
+    if isinstance(address, bytes):
+        return parse_address(address)
+    if address is not None:
+        return address
+    sock = transport._socket()
+    try:
+        return None if sock is None else sock.getpeername()
+    except OSError:
+        return None
+
+
+def parse_address(raw: bytes) -> Any:
+    """The Python form of a ``struct sockaddr`` of Linux, as ``socket.accept`` would give it."""
+    family = int.from_bytes(raw[:2], sys.byteorder)
+    port = int.from_bytes(raw[2:4], "big")
+    if family == socket.AF_INET:
+        return socket.inet_ntop(family, raw[4:8]), port
+    if family == socket.AF_INET6:
+        flow = int.from_bytes(raw[4:8], "big")
+        scope = int.from_bytes(raw[24:28], sys.byteorder)
+        host = socket.inet_ntop(family, raw[8:24])
+        if scope:
+            host = socket.getnameinfo((host, port, flow, scope), socket.NI_NUMERICHOST | socket.NI_NUMERICSERV)[0]
+        return host, port, flow, scope
+    return None
+
+
+_LOOK_UPS = {"socket": _socket, "sockname": _sockname, "peername": _peername}
+
