@@ -1,0 +1,596 @@
+"""TCP and Unix streams: the path of a byte in both directions.
+
+Reading. One read of at most 64 KiB a wake-up. Pausing tells the selector nothing; should an event
+come that nobody wants, the registration shrinks then.
+
+Writing. While one of the connection's own callbacks runs, writes only queue; one send follows its
+end. A write from elsewhere (a task, a timer) leaves at once when it is the connection's first of
+the iteration. A connection that keeps writing several pieces an iteration is held for the flush
+just before the wait: ``habit`` counts up on such iterations and down on a held single write.
+
+Ending. OPEN -> CLOSING (close, end of stream, framing error: the queue still leaves) -> LOST
+(connection_lost is scheduled, never called from inside another callback) -> CLOSED. An error or
+``abort`` goes straight to LOST.
+
+What a callback raises goes to the loop's exception handler and loses the connection; KeyboardInterrupt
+and SystemExit pass through.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import socket
+from asyncio.log import logger
+from collections.abc import Callable
+from enum import IntEnum
+from itertools import islice
+from typing import Any
+
+from ..limits import (
+    COALESCE_AFTER,
+    COALESCE_MEMORY,
+    HIGH_WATER,
+    LOST_WRITES_BEFORE_WARNING,
+    LOW_WATER,
+    PIECES_PER_SEND,
+)
+from .poller import EVENT_READ, EVENT_WRITE, Watcher
+from .sink import BufferedSink, ProtocolSink, Sink
+
+
+class State(IntEnum):
+    BORN = 0  # connection_made has not been called
+    OPEN = 1
+    CLOSING = 2  # nothing more is read or accepted for writing; what is queued still leaves
+    LOST = 3  # connection_lost is scheduled
+    CLOSED = 4  # connection_lost was called, the descriptor is gone
+
+
+# Plain names: looking a member up on the class costs more than the comparison.
+BORN, OPEN, CLOSING, LOST, CLOSED = State
+
+
+class Connection(Watcher, asyncio.Transport):
+    """The pure half of a stream transport; ``cyreactor.transport`` adds the rare paths."""
+
+    _loop: Any
+    _server: Any
+    sink: Sink
+
+    def __init__(self, loop: Any, sock: socket.socket, protocol: Any, server: Any = None) -> None:
+        self._loop = loop  # None once closed
+        self._server = server  # the asyncio.Server that accepted it, or None
+        self.poller = loop._poller
+        self.protocol: Any = None  # None once closed
+        self.backlog = b""  # bytes of a former sink, to deliver before the next read
+        self.context = contextvars.copy_context()  # entered around every callback
+        self.sock = sock
+        self.fd = sock.fileno()
+        self.peer: Any = None  # the address that accept gave
+        self.cause: BaseException | None = None  # for connection_lost of a closing connection
+        self.queue: list[bytes] = []
+        self.sent = 0  # bytes of queue[0] that are gone already
+        self.queued = 0  # bytes still to send
+        self.high, self.low = HIGH_WATER, LOW_WATER
+        self.written = self.poller.iteration - 1  # the iteration of the last write
+        self.lost_writes = 0  # since the connection was lost
+        self.state = BORN
+        self.habit = 0  # iterations with several writes, see COALESCE_AFTER
+        self.paused = False  # the user stopped reading
+        self.ended = False  # the peer sent the end of the stream
+        self.eof_written = False  # the user will write no more
+        self.full = False  # the kernel took less than was offered: waits for EVENT_WRITE
+        self.throttled = False  # the protocol was told to pause writing
+        self.dispatching = False  # one of its callbacks runs: writes wait for its end
+        self.holding = False  # on the poller's list for the flush before the wait
+        self.repeated = False  # wrote more than once in this iteration
+        self.set_protocol(protocol)
+        if server is not None:
+            self._attach()
+
+    # --- birth ---
+
+    def _start(self, waiter: asyncio.Future[None] | None = None) -> None:
+        """Call connection_made, then read, then wake the waiter."""
+        self.begin()
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
+
+    def begin(self) -> None:
+        if self.state == BORN:
+            self.state = OPEN
+        try:
+            self._dispatch(self.protocol.connection_made, self)
+        except (SystemExit, KeyboardInterrupt):
+            raise
+        except BaseException as exc:
+            self._fatal_error(exc, "Fatal error: protocol.connection_made() call failed.")
+        if self.state == CLOSING and not self.queued:
+            self._finish_writing()
+        else:
+            self._want()
+
+    # --- dispatch ---
+
+    def on_ready(self, events: int) -> None:
+        self._dispatch(self._respond, events)
+        self._settle(events)
+
+    def _respond(self, events: int) -> None:
+        if events & EVENT_READ and self._reading():
+            self._read()
+        if self.full and events & EVENT_WRITE:
+            self.full = False
+            if self.queued:
+                self._send_queued()
+
+    def _deliver(self) -> None:
+        """Deliver what was held back while reading was paused, or left by a former protocol."""
+        if not self._reading():
+            return
+        if self.backlog:
+            self._dispatch(self._pour_backlog)
+        else:
+            self._dispatch(self._pass_on, 0)
+
+    def _dispatch(self, callback: Callable[..., Any], *args: Any) -> None:
+        """Call in the connection's context; what the callbacks wrote leaves in one send."""
+        self.context.run(self._dispatch_in_context, callback, args)
+
+    def _dispatch_in_context(self, callback: Callable[..., Any], args: Any) -> None:
+        self.dispatching = True
+        try:
+            callback(*args)
+        finally:
+            self.dispatching = False
+            if self.queued and not self.full and self.state <= CLOSING:
+                self._send_queued()
+
+    def _reading(self) -> bool:
+        return self.state == OPEN and not self.paused and not self.ended
+
+    def _want(self) -> None:
+        """See that the selector reports all that is wanted; it may report more."""
+        interest = self.interest if self.watched else 0
+        if self._reading():
+            interest |= EVENT_READ
+        if self.full:
+            interest |= EVENT_WRITE
+        if interest and self.state <= CLOSING:
+            self.poller.watch(self, interest)
+
+    def _settle(self, events: int) -> None:
+        """After an event, see that no unwanted one comes again."""
+        if not self.watched or self.state > CLOSING:
+            return
+        interest = (EVENT_READ if self._reading() else 0) | (EVENT_WRITE if self.full else 0)
+        if interest == 0:
+            # Selectors cannot tell a hang-up from data, and none takes an empty interest.
+            self.poller.unwatch(self)
+        elif events & self.interest & ~interest:
+            self.poller.watch(self, interest)
+
+    # --- reading ---
+
+    def _read(self) -> None:
+        if self.backlog:
+            self._pour_backlog()
+            return
+        try:
+            count = self.sink.read(self.sock)
+        except (BlockingIOError, InterruptedError):
+            return
+        except (SystemExit, KeyboardInterrupt):
+            raise
+        except OSError as exc:
+            self._fatal_error(exc, "Fatal read error on socket transport")
+        except BaseException as exc:
+            self._callback_failed(exc)
+        else:
+            self._pass_on(count)
+            if count == 0:
+                self._on_eof()
+
+    def _pass_on(self, count: int) -> None:
+        """Commit to the sink; where the protocol was changed meanwhile, keep the rest for its successor."""
+        sink = self.sink
+        try:
+            failed = sink.commit(count)
+        except (SystemExit, KeyboardInterrupt):
+            raise
+        except BaseException as exc:
+            self._callback_failed(exc)
+            return
+        if failed:
+            self._end(sink.failure)
+        elif sink is not self.sink:
+            self._keep_rest(sink)
+
+    def _pour_backlog(self) -> None:
+        data, self.backlog = self.backlog, b""
+        sink = self.sink
+        try:
+            failed, used = sink.pour(data)
+        except (SystemExit, KeyboardInterrupt):
+            raise
+        except BaseException as exc:
+            self._callback_failed(exc)
+            return
+        if failed:
+            self._end(sink.failure)
+            return
+        if sink is not self.sink:
+            self._keep_rest(sink)
+        self.backlog += data[used:]
+
+    def _keep_rest(self, former: Sink) -> None:
+        rest = former.take()
+        if rest and self.state <= OPEN:
+            self.backlog = rest
+            self._loop.call_soon(self._deliver)
+
+    def _callback_failed(self, exc: BaseException) -> None:
+        self._fatal_error(exc, f"Fatal error: protocol.{self.sink.callback}() call failed.")
+
+    def _on_eof(self) -> None:
+        if self.state != OPEN:
+            return
+        self.ended = True
+        try:
+            keep_open = self.protocol.eof_received()
+        except (SystemExit, KeyboardInterrupt):
+            raise
+        except BaseException as exc:
+            self._fatal_error(exc, "Fatal error: protocol.eof_received() call failed.")
+            return
+        if not keep_open:
+            self.close()
+
+    def is_reading(self) -> bool:
+        """Whether the protocol gets data as it comes; false once closing."""
+        return self.state <= OPEN and not self.paused
+
+    def pause_reading(self) -> None:
+        """No more data for the protocol until ``resume_reading``; the rest of a batch is kept."""
+        if self.is_reading():
+            self.paused = True
+            self.sink.halted = True
+
+    def resume_reading(self) -> None:
+        """Read again, after what was held back."""
+        if not self.paused or self.state > OPEN:
+            return
+        self.paused = False
+        self.sink.halted = False
+        if self.state == OPEN:
+            self._want()
+            if self.backlog or not isinstance(self.sink, (ProtocolSink, BufferedSink)):
+                self._loop.call_soon(self._deliver)
+
+    def get_protocol(self) -> Any:
+        """The protocol; None once the connection is closed."""
+        return self.protocol
+
+    def set_protocol(self, protocol: Any) -> None:
+        """Send what arrives from now on to another protocol, undelivered bytes included."""
+        former = getattr(self, "sink", None)
+        self.protocol = protocol
+        self.sink = _make_sink(self, protocol)
+        self.sink.halted = self.paused or self.state > OPEN
+        if former is not None:
+            former.halted = True
+            if not self.dispatching:
+                self._keep_rest(former)
+
+    # --- writing ---
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        """Send bytes; never blocks. A mutable buffer may be changed as soon as this returns."""
+        piece = data if type(data) is bytes else _as_bytes(data)
+        if self.eof_written:
+            raise RuntimeError("Cannot call write() after write_eof()")
+        if not piece:
+            return
+        if self.state > OPEN:
+            self._write_lost()
+        elif not self.queued and not self._holds():
+            self._send_now(piece)
+        else:
+            self._enqueue(piece, 0)
+            self._after_write()
+
+    def writelines(self, list_of_data: Any) -> None:
+        """Send several pieces as one write."""
+        pieces = [item if type(item) is bytes else _as_bytes(item) for item in list_of_data]
+        if self.eof_written:
+            raise RuntimeError("Cannot call writelines() after write_eof()")
+        pieces = [piece for piece in pieces if piece]
+        if not pieces:
+            return
+        if self.state > OPEN:
+            self._write_lost()
+            return
+        at_once = not self.queued and not self._holds()
+        for piece in pieces:
+            self._enqueue(piece, 0)
+        if at_once:
+            self._send_queued()
+            self._throttle()
+        else:
+            self._after_write()
+
+    def write_eof(self) -> None:
+        """Shut the write side down once everything queued is sent (half-close)."""
+        if self.state > OPEN or self.eof_written:
+            return
+        self.eof_written = True
+        if not self.queued:
+            self._shut_down()
+
+    def can_write_eof(self) -> bool:
+        """True: streams can be half-closed."""
+        return True
+
+    def _enqueue(self, piece: bytes, start: int) -> None:
+        if not self.queued:
+            self.sent = start
+        self.queue.append(piece)
+        self.queued += len(piece) - start
+
+    def _holds(self) -> bool:
+        """Whether a write waits for the end of the dispatch, or for the flush before the wait."""
+        if self.dispatching:
+            return True
+        if self.written == self.poller.iteration:
+            if not self.repeated:
+                self.repeated = True
+                self.habit = min(self.habit + 1, COALESCE_MEMORY)
+        else:
+            self.written = self.poller.iteration
+            self.repeated = False
+            if self.habit < COALESCE_AFTER:
+                return False
+        return True
+
+    def _after_write(self) -> None:
+        """Something was queued: see that it leaves, and that it does not pile up."""
+        if self.queued > self.high and not self.full:
+            self._send_queued()
+        elif not self.dispatching and not self.holding and not self.full:
+            # A second write of the iteration may come while the first is queued.
+            self.holding = True
+            self.poller.hold(self)
+        self._throttle()
+
+    def flush(self) -> None:
+        self.holding = False
+        if not self.repeated and self.habit and not self.full:
+            self.habit -= 1
+        if self.queued and not self.full and self.state <= CLOSING:
+            self.context.run(self._send_queued)
+
+    def _send_now(self, piece: bytes) -> None:
+        try:
+            count = self.sock.send(piece)
+        except (BlockingIOError, InterruptedError):
+            count = 0
+        except OSError as exc:
+            self._write_failed(exc)
+            return
+        if count == len(piece):
+            return
+        self._enqueue(piece, count)
+        self.full = True
+        self._want()
+        self._throttle()
+
+    def _send_queued(self) -> None:
+        try:
+            count = self._transmit()
+        except (BlockingIOError, InterruptedError):
+            count = 0
+        except OSError as exc:
+            self._write_failed(exc)
+            return
+        self._advance(count)
+        if self.queued:
+            self.full = True
+            self._want()
+        self._drained()
+
+    def _transmit(self) -> int:
+        """One system call for as much of the queue as one may carry."""
+        first: Any = self.queue[0]
+        if self.sent:
+            first = memoryview(first)[self.sent :]
+        if len(self.queue) == 1:
+            return self.sock.send(first)
+        if not hasattr(self.sock, "sendmsg"):
+            return self.sock.send(b"".join([first, *islice(self.queue, 1, PIECES_PER_SEND)]))
+        return self.sock.sendmsg([first, *islice(self.queue, 1, PIECES_PER_SEND)])
+
+    def _advance(self, count: int) -> None:
+        self.queued -= count
+        if not self.queued:
+            self.queue.clear()
+            self.sent = 0
+            return
+        count += self.sent
+        gone = 0
+        while count >= len(self.queue[gone]):
+            count -= len(self.queue[gone])
+            gone += 1
+        self.sent = count
+        del self.queue[:gone]
+
+    def _drained(self) -> None:
+        """Some of the queue left: tell the protocol, and finish what waited for the rest."""
+        if self.throttled and self.queued <= self.low:
+            self._release()
+        if not self.queued:
+            self._finish_writing()
+
+    def _finish_writing(self) -> None:
+        if self.state == CLOSING:
+            self._lose(self.cause)
+        elif self.state == OPEN and self.eof_written:
+            self._shut_down()
+
+    def _shut_down(self) -> None:
+        try:
+            self.sock.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass  # the peer is gone already: the next read says so
+
+    def _write_failed(self, exc: OSError) -> None:
+        self._fatal_error(exc, "Fatal write error on socket transport")
+
+    def _write_lost(self) -> None:
+        self.lost_writes += 1
+        if self.lost_writes >= LOST_WRITES_BEFORE_WARNING:
+            logger.warning("socket.send() raised exception.")
+
+    # --- flow control ---
+
+    def _throttle(self) -> None:
+        if self.throttled or self.queued <= self.high or self.state > OPEN:
+            return
+        self.throttled = True
+        try:
+            self.protocol.pause_writing()
+        except (SystemExit, KeyboardInterrupt):
+            raise
+        except BaseException as exc:
+            self._report(exc, "protocol.pause_writing() failed")
+
+    def _release(self) -> None:
+        self.throttled = False
+        try:
+            self.protocol.resume_writing()
+        except (SystemExit, KeyboardInterrupt):
+            raise
+        except BaseException as exc:
+            self._report(exc, "protocol.resume_writing() failed")
+
+    def get_write_buffer_size(self) -> int:
+        """Bytes that wait to be sent."""
+        return self.queued
+
+    def get_write_buffer_limits(self) -> tuple[int, int]:
+        """The watermarks ``(low, high)``, in bytes."""
+        return self.low, self.high
+
+    def _set_write_buffer_limits(self, high: int, low: int) -> None:
+        self.high, self.low = high, low
+        self._throttle()
+        if self.throttled and self.queued <= low:
+            self._release()
+
+    @property
+    def _protocol_paused(self) -> bool:
+        return self.throttled
+
+    # --- the end ---
+
+    def is_closing(self) -> bool:
+        """Whether ``close`` or ``abort`` was called, or the peer is gone."""
+        return self.state > OPEN
+
+    def close(self) -> None:
+        """Send what is queued, then close; ``connection_lost(None)`` follows."""
+        self._end(None)
+
+    def _end(self, exc: BaseException | None) -> None:
+        """Close once everything queued is sent; ``connection_lost`` gets the exception."""
+        if self.state > OPEN:
+            return
+        born = self.state != BORN
+        self.state = CLOSING
+        self.cause = exc
+        self.sink.halted = True
+        self.backlog = b""
+        if born and not self.queued:
+            self._finish_writing()
+
+    def _force_close(self, exc: BaseException | None) -> None:
+        """Close now, whatever is queued."""
+        if self.state < LOST:
+            self._lose(exc)
+
+    def _lose(self, exc: BaseException | None) -> None:
+        self.state = LOST
+        self.sink.halted = True
+        self.queue.clear()
+        self.backlog = b""
+        self.queued = self.sent = 0
+        self.full = False
+        self.poller.unwatch(self)
+        self._loop.call_soon(self._finish, exc)
+
+    def _finish(self, exc: BaseException | None) -> None:
+        try:
+            self.context.run(self.protocol.connection_lost, exc)
+        finally:
+            self._dispose()
+
+    def _dispose(self) -> None:
+        """Give everything back; protocol and transport form a cycle that ends here."""
+        self.poller.unwatch(self)
+        if self._server is not None:
+            self._detach()
+        self.sock.close()
+        self.fd = -1
+        self.state = CLOSED
+        self.sink.take()
+        self.sink = Sink()
+        self.sink.halted = True
+        self.protocol = self._loop = self._server = self.cause = None
+
+    # --- what the rare paths ask, and what they give ---
+
+    def _socket(self) -> socket.socket | None:
+        """The Python socket; None once closed."""
+        return self.sock if self.fd >= 0 else None
+
+    def _peer_address(self) -> Any:
+        """The peer's address as accept gave it; None when the connection was not accepted."""
+        return self.peer
+
+    def _describe(self) -> str:
+        """What ``repr`` says of the state."""
+        if self.state == CLOSED:
+            return "closed"
+        reading = "polling" if self._reading() else "idle"
+        writing = "polling" if self.full else "idle"
+        closing = "closing " if self.state > OPEN else ""
+        return f"{closing}fd={self.fd} read={reading} write=<{writing}, bufsize={self.queued}>"
+
+    def _attach(self) -> None:
+        raise NotImplementedError
+
+    def _detach(self) -> None:
+        raise NotImplementedError
+
+    def _fatal_error(self, exc: BaseException, message: str = "Fatal error on transport") -> None:
+        raise NotImplementedError
+
+    def _report(self, exc: BaseException, message: str) -> None:
+        raise NotImplementedError
+
+
+def _make_sink(connection: Connection, protocol: Any) -> Sink:
+    get_sink = getattr(protocol, "get_sink", None)
+    if get_sink is not None:
+        sink = get_sink(connection)
+        if isinstance(sink, Sink):
+            return sink
+    if isinstance(protocol, asyncio.BufferedProtocol):
+        return BufferedSink(protocol)
+    return ProtocolSink(protocol)
+
+
+def _as_bytes(data: Any) -> bytes:
+    if not isinstance(data, (bytes, bytearray, memoryview)):
+        raise TypeError(f"data argument must be a bytes-like object, not {type(data).__name__!r}")
+    return bytes(data)

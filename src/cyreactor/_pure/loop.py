@@ -1,0 +1,258 @@
+"""The scheduler: ready queue, timers, and the phases of an iteration.
+
+An iteration, in this order and no other:
+
+    1. flush      writes that were held leave, before anything may block
+    2. wait       for events; not at all while something is ready or the loop is stopping
+    3. dispatch   each event to its watcher, which calls the protocol at once
+    4. mail       what other threads scheduled is in the ready queue already: a deque is safe
+    5. timers     what is due becomes ready
+    6. ready      the handles that are ready now, not those that they schedule
+
+Handles, ``call_soon`` and ``call_soon_threadsafe`` are asyncio's own. Timers are not: among equal
+deadlines the first come must be the first served.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import math
+import selectors
+import sys
+import time
+from asyncio import base_events, events
+from asyncio.log import logger
+from collections.abc import Callable
+from contextvars import Context
+from typing import TYPE_CHECKING, Any
+
+from .poller import EVENT_READ, EVENT_WRITE, Poller, Watcher
+
+if TYPE_CHECKING:
+    _Base = asyncio.SelectorEventLoop
+else:
+    _Base = object
+
+# Cancelled timers are swept out once there are this many and they are more than half of all.
+SWEEP_AFTER = 100
+
+
+class Descriptor(Watcher):
+    """A descriptor that the user watches, with a handle for each direction."""
+
+    def __init__(self, loop: Loop, poller: Poller, fd: int) -> None:
+        self.loop = loop
+        self.poller = poller
+        self.fd = fd
+        self.reader: asyncio.Handle | None = None
+        self.writer: asyncio.Handle | None = None
+
+    def on_ready(self, events: int) -> None:
+        reader, writer = self.reader, self.writer
+        if reader is not None and events & EVENT_READ:
+            self.loop._run_watched(reader)
+        if writer is not None and writer is self.writer and events & EVENT_WRITE:
+            self.loop._run_watched(writer)
+
+    def update(self) -> None:
+        interest = (EVENT_READ if self.reader else 0) | (EVENT_WRITE if self.writer else 0)
+        if interest:
+            self.poller.watch(self, interest)
+        else:
+            self.poller.unwatch(self)
+
+
+class Loop(_Base):
+    """The pure scheduler under ``cyreactor.Reactor``; names and semantics are asyncio's."""
+
+    _poller: Poller
+
+    # --- the seams of asyncio's own event loop ---
+
+    def _adopt_selector(self, selector: selectors.BaseSelector | None) -> selectors.BaseSelector:
+        chosen = selector or selectors.DefaultSelector()
+        self._poller = Poller(chosen)
+        self._timers: list[tuple[float, int, asyncio.TimerHandle]] = []  # a heap
+        self._timer_count = 0  # timers so far: first come, first served
+        self._cancelled_timers = 0  # in the heap
+        return chosen
+
+    def _release(self) -> None:
+        self._poller.held.clear()
+        self._timers.clear()
+
+    def _run_once(self) -> None:
+        """Iterate until ``stop``; asyncio's ``run_forever`` calls this, and then finds the loop stopping."""
+        while True:
+            self._iterate(None)
+            if self._stopping:
+                break
+
+    def run_once(self, timeout: float | None = None) -> None:
+        """Run one iteration, for tests: wait at most ``timeout`` seconds (None: until an event)."""
+        self._iterate(timeout if timeout is None else max(0.0, timeout))
+
+    # --- scheduling ---
+
+    def time(self) -> float:
+        """The loop's clock, in seconds: ``time.monotonic``."""
+        return time.monotonic()
+
+    def call_later(
+        self, delay: float, callback: Callable[..., Any], *args: Any, context: Context | None = None
+    ) -> asyncio.TimerHandle:
+        """Call back after ``delay`` seconds, never earlier. See ``asyncio.loop.call_later``."""
+        if delay is None:
+            raise TypeError("delay must not be None")
+        return self._schedule(self.time() + delay, callback, args, context, "call_later")
+
+    def call_at(
+        self, when: float, callback: Callable[..., Any], *args: Any, context: Context | None = None
+    ) -> asyncio.TimerHandle:
+        """Call back when ``time()`` reaches ``when``, never earlier. See ``asyncio.loop.call_at``."""
+        if when is None:
+            raise TypeError("when cannot be None")
+        return self._schedule(when, callback, args, context, "call_at")
+
+    def _schedule(
+        self, when: float, callback: Callable[..., Any], args: Any, context: Context | None, caller: str
+    ) -> asyncio.TimerHandle:
+        self._check_closed()
+        if self._debug:
+            self._check_thread()
+            self._check_callback(callback, caller)
+        if math.isnan(when):
+            raise ValueError(f"{caller}() was given a time that is not a number (NaN)")
+        timer = events.TimerHandle(when, callback, args, self, context)
+        if timer._source_traceback:
+            timer._source_traceback = asyncio.format_helpers.extract_stack(sys._getframe(2))
+        heapq.heappush(self._timers, (when, self._timer_count, timer))
+        timer._scheduled = True
+        self._timer_count += 1
+        return timer
+
+    def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
+        if not handle._scheduled:
+            return
+        self._cancelled_timers += 1
+        if SWEEP_AFTER < self._cancelled_timers and len(self._timers) < 2 * self._cancelled_timers:
+            # A cancelled handle is marked only after this call.
+            self._timers = [item for item in self._timers if not (item[2].cancelled() or item[2] is handle)]
+            heapq.heapify(self._timers)
+            self._cancelled_timers = 0
+
+    # --- the ready queue ---
+
+    def _run_ready(self) -> None:
+        ready = self._ready
+        for _ in range(len(ready)):
+            handle = ready.popleft()
+            if not handle._cancelled:
+                self._run_watched(handle)
+
+    def _run_watched(self, handle: asyncio.Handle) -> None:
+        """Run a handle; in debug mode say when it took long."""
+        if not self._debug:
+            handle._run()
+            return
+        self._current_handle = handle
+        start = self.time()
+        try:
+            handle._run()
+        finally:
+            self._current_handle = None
+        elapsed = self.time() - start
+        if elapsed >= self.slow_callback_duration:
+            logger.warning("Executing %s took %.3f seconds", base_events._format_handle(handle), elapsed)
+
+    # --- an iteration ---
+
+    def _iterate(self, longest: float | None) -> None:
+        self._poller.flush()
+        self._poller.poll(self._patience(longest))
+        if self._timers:
+            self._expire()
+        self._run_ready()
+
+    def _patience(self, longest: float | None) -> float | None:
+        """How long this iteration may wait, in seconds; None without end."""
+        if self._ready or self._stopping:
+            return 0
+        while self._timers and self._timers[0][2]._cancelled:
+            heapq.heappop(self._timers)
+            self._cancelled_timers -= 1
+        if not self._timers:
+            return longest
+        wait = max(0.0, self._timers[0][0] - self.time())
+        return wait if longest is None else min(wait, longest)
+
+    def _expire(self) -> None:
+        now = self.time()
+        while self._timers and self._timers[0][0] <= now:
+            timer = heapq.heappop(self._timers)[2]
+            timer._scheduled = False
+            if timer._cancelled:
+                self._cancelled_timers -= 1
+            else:
+                self._ready.append(timer)
+
+    # --- the user's descriptors ---
+
+    def _descriptor(self, fileobj: Any) -> Descriptor:
+        """The watcher of a descriptor of the user's, an idle one where there is none."""
+        fd = _as_descriptor(fileobj)
+        watcher = self._poller.watcher(fd)
+        return watcher if isinstance(watcher, Descriptor) else Descriptor(self, self._poller, fd)
+
+    def _add_reader(self, fd: Any, callback: Callable[..., Any], *args: Any) -> asyncio.Handle:
+        self._check_closed()
+        descriptor = self._descriptor(fd)
+        former, descriptor.reader = descriptor.reader, events.Handle(callback, args, self, None)
+        self._rewatch(descriptor, former)
+        return descriptor.reader
+
+    def _add_writer(self, fd: Any, callback: Callable[..., Any], *args: Any) -> asyncio.Handle:
+        self._check_closed()
+        descriptor = self._descriptor(fd)
+        former, descriptor.writer = descriptor.writer, events.Handle(callback, args, self, None)
+        self._rewatch(descriptor, former)
+        return descriptor.writer
+
+    def _rewatch(self, descriptor: Descriptor, former: asyncio.Handle | None) -> None:
+        if former is not None:
+            former.cancel()
+        # The number may be a new file by now, and a selector trusts its own books: ask the kernel.
+        self._poller.unwatch(descriptor)
+        descriptor.update()
+
+    def _remove_reader(self, fd: Any) -> bool:
+        if self.is_closed():
+            return False
+        descriptor = self._descriptor(fd)
+        former, descriptor.reader = descriptor.reader, None
+        return self._drop(descriptor, former)
+
+    def _remove_writer(self, fd: Any) -> bool:
+        if self.is_closed():
+            return False
+        descriptor = self._descriptor(fd)
+        former, descriptor.writer = descriptor.writer, None
+        return self._drop(descriptor, former)
+
+    def _drop(self, descriptor: Descriptor, former: asyncio.Handle | None) -> bool:
+        if former is None:
+            return False
+        former.cancel()
+        descriptor.update()
+        return True
+
+
+def _as_descriptor(fileobj: Any) -> int:
+    try:
+        fd = fileobj if isinstance(fileobj, int) else int(fileobj.fileno())
+    except (AttributeError, TypeError, ValueError):
+        raise ValueError(f"Invalid file object: {fileobj!r}") from None
+    if fd < 0:
+        raise ValueError(f"Invalid file descriptor: {fd}")
+    return fd
