@@ -82,7 +82,6 @@ cdef class Handle:
         return f"<{' '.join(info)}>"
 
 
-@cython.freelist(64)
 cdef class TimerHandle(Handle):
     """A call scheduled for later, as ``asyncio.TimerHandle``."""
 

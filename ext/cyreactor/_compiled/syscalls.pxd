@@ -63,7 +63,7 @@ cdef extern from *:
     #define SYS_epoll_pwait2 441
     #endif
     /* By number: glibc knows the name only since 2.35, the kernel the call since 5.11. */
-    static int epoll_pwait2_by_number(int epoll, struct epoll_event *events, int size,
+    static inline int epoll_pwait2_by_number(int epoll, struct epoll_event *events, int size,
                                       const struct timespec *timeout) {
         return (int) syscall(SYS_epoll_pwait2, epoll, events, size, timeout, NULL, (size_t) 0);
     }

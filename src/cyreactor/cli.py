@@ -1,0 +1,161 @@
+"""The command line: ``serve`` a protocol, show what was found with ``info``."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import importlib
+import os
+import platform
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from . import LineProtocol, Protocol, __version__, backend, serve
+
+BUILT_IN = ("echo", "lines")
+
+
+class Echo(Protocol):
+    """Sends back what comes."""
+
+    def connection_made(self, transport: Any) -> None:
+        self.transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        self.transport.write(data)
+
+    def pause_writing(self) -> None:
+        self.transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        self.transport.resume_reading()
+
+
+class Lines(LineProtocol):
+    """Answers each line with itself."""
+
+    def message_received(self, message: bytes) -> None:
+        self.send_message(message)
+
+    def pause_writing(self) -> None:
+        self.transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        self.transport.resume_reading()
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit code."""
+    options = _parser().parse_args(arguments)
+    wanted = getattr(options, "backend", None)
+    if wanted and wanted != backend:
+        return _restart(wanted, sys.argv[1:] if arguments is None else list(arguments))
+    try:
+        code: int = options.run(options)
+    except (OSError, ImportError, AttributeError, TypeError, ValueError, OverflowError) as exc:
+        print(f"cyreactor: {exc}", file=sys.stderr)
+        return 1
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="cyreactor", description="Network protocols in Python, fast.")
+    parser.add_argument("--version", action="version", version=f"cyreactor {__version__} ({backend} core)")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    command = commands.add_parser("serve", help="serve a protocol until Ctrl-C or SIGTERM")
+    command.add_argument("protocol", help="echo, lines, or package.module:ProtocolClass")
+    command.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
+    command.add_argument("--port", type=int, default=9000, help="TCP port, 0 for any (default: %(default)s)")
+    command.add_argument("--unix", metavar="PATH", help="listen on this Unix socket instead")
+    command.add_argument("--backend", choices=("compiled", "pure"), help="run on this core")
+    command.set_defaults(run=_serve)
+    command = commands.add_parser("info", help="show the version, the core and the kernel's facilities")
+    command.add_argument("--backend", choices=("compiled", "pure"), help="show this core")
+    command.set_defaults(run=_info)
+    return parser
+
+
+def _restart(wanted: str, arguments: list[str]) -> int:
+    """The core is chosen at import, so another one needs another process image."""
+    os.environ["CYREACTOR_BACKEND"] = wanted
+    try:
+        _try_backend(wanted)
+    except ImportError as exc:
+        print(f"cyreactor: the {wanted} core cannot be imported: {exc}", file=sys.stderr)
+        return 1
+    os.execv(sys.executable, [sys.executable, "-m", "cyreactor", *arguments])
+
+
+def _try_backend(name: str) -> None:
+    importlib.import_module(f"cyreactor._{name}.loop")
+
+
+def _serve(options: argparse.Namespace) -> int:
+    factory = _factory(options.protocol)
+
+    def ready(server: asyncio.Server) -> None:
+        where = options.unix or " and ".join(_address(sock.getsockname()) for sock in server.sockets)
+        print(f"cyreactor {__version__} ({backend} core): {options.protocol} on {where}", flush=True)
+
+    if options.unix:
+        serve(factory, path=options.unix, ready=ready)
+    else:
+        serve(factory, options.host, options.port, ready=ready)
+    return 0
+
+
+def _address(name: Any) -> str:
+    host, port = name[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _factory(name: str) -> Callable[[], asyncio.BaseProtocol]:
+    if name in BUILT_IN:
+        return {"echo": Echo, "lines": Lines}[name]
+    module_name, colon, class_name = name.partition(":")
+    if not (module_name and colon and class_name):
+        raise ValueError(f"no protocol {name!r}: give echo, lines, or package.module:ProtocolClass")
+    if os.getcwd() not in sys.path and "" not in sys.path:
+        sys.path.insert(0, os.getcwd())
+    found = getattr(importlib.import_module(module_name), class_name)
+    if not callable(found):
+        raise TypeError(f"{name} is not a protocol class")
+    factory: Callable[[], asyncio.BaseProtocol] = found
+    return factory
+
+
+def _info(options: argparse.Namespace) -> int:
+    from . import Reactor
+
+    with Reactor() as reactor:
+        facts = {
+            "cyreactor": __version__,
+            "core": backend,
+            "python": f"{platform.python_implementation()} {platform.python_version()}",
+            "system": f"{platform.system()} {platform.release()} {platform.machine()}",
+            "waits with": reactor._poller.backend,
+            "pidfd": "yes" if hasattr(os, "pidfd_open") else "no",
+            "descriptors": _descriptor_limit(),
+        }
+    if backend == "pure":
+        facts["compiled core"] = _why_not_compiled()
+    for name, value in facts.items():
+        print(f"{name:15}{value}")
+    return 0
+
+
+def _descriptor_limit() -> str:
+    try:
+        import resource
+    except ImportError:
+        return "unknown"
+    return f"{resource.getrlimit(resource.RLIMIT_NOFILE)[0]} a process"
+
+
+def _why_not_compiled() -> str:
+    try:
+        _try_backend("compiled")
+    except ImportError as exc:
+        return f"not available: {exc}"
+    return "available, not chosen"

@@ -1,0 +1,186 @@
+"""Protocol base classes and their callback grammar.
+
+    connection_made  (data_received | message_received | pause_writing resume_writing)*
+    eof_received?  connection_lost
+
+``connection_lost`` comes exactly once, last, and never from inside another callback.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, ClassVar, Literal, Protocol as Structural
+
+from . import framing
+from .errors import FramingError
+from .limits import MESSAGE_LIMIT
+
+
+class Protocol(asyncio.Protocol):
+    """Bytes as they come: override ``data_received(data)``. See ``asyncio.Protocol``."""
+
+
+class BufferedProtocol(asyncio.BufferedProtocol):
+    """Bytes into memory of your own: override ``get_buffer(sizehint)`` and ``buffer_updated(nbytes)``."""
+
+
+class DatagramProtocol(asyncio.DatagramProtocol):
+    """Datagrams: override ``datagram_received(data, addr)`` and ``error_received(exc)``."""
+
+
+class AnyFramer(Structural):
+    """What a framer must have, to write one of your own in Python."""
+
+    def feed(self, data: bytes) -> None:
+        """Append bytes of the stream."""
+
+    def next_message(self) -> Any:
+        """The next whole message, None while it is incomplete; FramingError where it goes wrong."""
+
+    def frame(self, message: Any) -> bytes:
+        """The message as it goes over the wire; ValueError for one that cannot."""
+
+
+class FramedProtocol(Protocol):
+    """Whole messages: override ``message_received(message)``, answer with ``send_message(message)``.
+
+    On cyreactor's loops the connection reads straight into the framer. On any other asyncio loop the
+    same framer is fed by ``data_received``; pause there with the protocol's own ``pause_reading``,
+    which keeps the rest of a batch back, as the transport's does here.
+
+    Bytes that are no message end the connection: ``connection_lost`` gets the FramingError (from a
+    foreign transport that cannot carry an exception, None).
+    """
+
+    transport: Any = None
+    _framer: AnyFramer | None = None
+    _paused = False
+
+    def make_framer(self) -> AnyFramer:
+        """The framer of one connection: override this for a framing of your own."""
+        raise NotImplementedError(f"{type(self).__name__} must say how it is framed: override make_framer()")
+
+    def message_received(self, message: Any) -> None:
+        """A whole message came."""
+
+    def send_message(self, message: Any) -> None:
+        """Frame a message and send it. Raises ValueError where it cannot be framed."""
+        if self.transport is None:
+            raise RuntimeError("not connected: send_message() works from connection_made() on, and on a "
+                               "foreign loop only where connection_made() calls super()")
+        self.transport.write(self.framer.frame(message))
+
+    @property
+    def framer(self) -> AnyFramer:
+        """This connection's framer."""
+        if self._framer is None:
+            self._framer = self.make_framer()
+        return self._framer
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = transport
+
+    def get_sink(self, transport: Any) -> Any:
+        """For the connection: what to read into; None for plain ``data_received``."""
+        self.transport = transport
+        if type(self).data_received is not FramedProtocol.data_received:
+            return None
+        framer = self.framer
+        if not isinstance(framer, framing.Framer):
+            return None
+        framer.attach(self)
+        return framer
+
+    # --- on other loops, and with framers that are not a core's ---
+
+    def data_received(self, data: bytes) -> None:
+        try:
+            self.framer.feed(data)
+        except FramingError:
+            return  # the connection is ending because of it
+        self._deliver()
+
+    def _deliver(self) -> None:
+        while not self._paused and not (self.transport and self.transport.is_closing()):
+            try:
+                message = self.framer.next_message()
+            except FramingError as exc:
+                self._fail(exc)
+                return
+            if message is None:
+                return
+            self.message_received(message)
+
+    def _fail(self, exc: FramingError) -> None:
+        if self.transport is None:
+            raise exc
+        for name in ("_end", "_force_close"):  # ours flushes first; asyncio's own has only this one
+            end = getattr(self.transport, name, None)
+            if end is not None:
+                end(exc)
+                return
+        self.transport.abort()
+
+    def pause_reading(self) -> None:
+        """No more messages until ``resume_reading``, on any loop."""
+        self._paused = True
+        self.transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        """Go on, first with the messages that were held back."""
+        if self._paused:
+            self._paused = False
+            self.transport.resume_reading()
+            asyncio.get_running_loop().call_soon(self._deliver_held)
+
+    def _deliver_held(self) -> None:
+        if getattr(self.framer, "receiver", None) is None:
+            self._deliver()
+
+
+class LineProtocol(FramedProtocol):
+    """Lines, each without its end (LF, or CR LF), as bytes."""
+
+    max_length: ClassVar[int] = MESSAGE_LIMIT  # bytes of a line, its end not counted
+
+    def make_framer(self) -> AnyFramer:
+        return framing.LineFramer(self.max_length)
+
+
+class DelimitedProtocol(FramedProtocol):
+    """Messages that end in a delimiter, each without it."""
+
+    delimiter: ClassVar[bytes] = b"\0"
+    max_length: ClassVar[int] = MESSAGE_LIMIT  # bytes of a message, the delimiter not counted
+
+    def make_framer(self) -> AnyFramer:
+        return framing.DelimiterFramer(self.delimiter, self.max_length)
+
+
+class LengthPrefixedProtocol(FramedProtocol):
+    """Messages after their length, an unsigned integer of ``width`` 1, 2, 4 or 8 bytes."""
+
+    width: ClassVar[int] = 4
+    byteorder: ClassVar[Literal["big", "little"]] = "big"
+    max_length: ClassVar[int] = MESSAGE_LIMIT  # bytes of a message, the prefix not counted
+
+    def make_framer(self) -> AnyFramer:
+        return framing.LengthPrefixFramer(self.width, self.byteorder, self.max_length)
+
+
+class NetstringProtocol(FramedProtocol):
+    """Netstrings: length in decimal, colon, message, comma."""
+
+    max_length: ClassVar[int] = MESSAGE_LIMIT  # bytes of a message, without what is around it
+
+    def make_framer(self) -> AnyFramer:
+        return framing.NetstringFramer(self.max_length)
+
+
+class FixedLengthProtocol(FramedProtocol):
+    """Messages of ``size`` bytes each."""
+
+    size: ClassVar[int] = 1
+
+    def make_framer(self) -> AnyFramer:
+        return framing.FixedLengthFramer(self.size)
