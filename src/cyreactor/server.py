@@ -1,17 +1,31 @@
-"""serve(): a protocol on an address until a signal ends it, and an end that loses nothing."""
+"""serve(): protocols on an address until a signal ends it, and an end that loses nothing.
+
+The signal handlers are Python's plain ones, not the loop's: they run even while a callback is stuck.
+The first signal puts the former handlers back before anything else, so that a second one has its
+usual effect at once, whatever the shutdown is waiting for.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import os
 import signal
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from .reactor import Factory, Reactor
 
-# Seconds between two looks at who is still sending during the shutdown.
-PATIENCE = 0.02
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+# Connections that the kernel holds until they are accepted: a burst that is larger waits a second,
+# which is when TCP tries again.
+BACKLOG = 1024
+
+# Seconds that a shutdown waits for clients to take what they were sent: less than the ten that
+# service managers commonly leave between SIGTERM and SIGKILL.
+GRACE = 8.0
 
 
 def serve(
@@ -20,47 +34,104 @@ def serve(
     port: int | None = None,
     *,
     path: str | os.PathLike[str] | None = None,
-    backlog: int = 1024,
-    grace: float = 10.0,
+    backlog: int = BACKLOG,
+    grace: float = GRACE,
     ready: Callable[[asyncio.Server], Any] | None = None,
 ) -> None:
-    """Serve until SIGINT or SIGTERM, then shut down in order and return.
+    """Serve until SIGINT or SIGTERM comes, then shut down in order and return.
 
-    Listens as ``Reactor.listen`` does: on TCP ``host:port`` or on the Unix socket ``path``. ``ready`` is
-    called with the server once it listens. The shutdown accepts nothing more, lets every connection
-    send what it has queued, for ``grace`` seconds at most, and closes it; a second signal ends the
-    wait. Call it from the main thread, which is where Python's signals arrive.
+    Listens as ``Reactor.listen`` does, on TCP ``host:port`` or on the Unix socket ``path``, with a
+    protocol made by ``factory`` for each connection. ``ready`` is called once with the server when
+    it listens: its ``sockets`` tell the addresses.
+
+    The shutdown accepts nobody any more and closes every connection, which first sends what it has
+    queued; after ``grace`` seconds the rest is aborted. A second signal does what it would do
+    without this function: Ctrl-C raises KeyboardInterrupt.
+
+    Raises OSError where the address cannot be had, and RuntimeError outside of the main thread,
+    which is the only one that signals reach: there, use ``Reactor.listen`` and ``Reactor.run``.
     """
-    with Reactor() as reactor:
-        for name in (signal.SIGINT, signal.SIGTERM):
-            reactor.add_signal_handler(name, reactor.stop)
-        server = reactor.listen(factory, host, port, path=path, backlog=backlog)
-        try:
+    if threading.current_thread() is not threading.main_thread():
+        raise RuntimeError("serve() ends by a signal and works in the main thread only; use Reactor.listen()")
+
+    def listen(reactor: Reactor) -> asyncio.Server:
+        return reactor.listen(factory, host, port, path=path, backlog=backlog)
+
+    with asyncio.Runner(loop_factory=Reactor) as runner:
+        runner.run(_serve(listen, grace, ready))
+
+
+async def _serve(
+    listen: Callable[[Reactor], asyncio.Server],
+    grace: float,
+    ready: Callable[[asyncio.Server], Any] | None,
+) -> None:
+    reactor = asyncio.get_running_loop()
+    assert isinstance(reactor, Reactor)
+    stop = asyncio.Event()
+    with _signals_call(lambda: reactor.call_soon_threadsafe(stop.set)):
+        server = listen(reactor)
+        with _unlinked_at_the_end(server):
             if ready is not None:
                 ready(server)
-            reactor.run()
-        finally:
-            server.close()
-            shut_down(reactor, grace)
-            if path is not None and os.path.exists(path):
+            await stop.wait()
+            await _shut_down(reactor, server, grace)
+
+
+async def _shut_down(reactor: Reactor, server: asyncio.Server, grace: float) -> None:
+    drained = reactor.create_task(server.wait_closed())
+    await asyncio.sleep(0)  # before Python 3.12 it waits for connections only if it began before close()
+    server.close()
+    for connection in list(reactor.connections()):
+        connection.close()
+    await asyncio.wait([drained], timeout=grace)
+    for connection in list(reactor.connections()):
+        connection.abort()
+    await asyncio.sleep(0)  # connection_lost of those was scheduled earlier, so it has been called now
+
+
+@contextmanager
+def _signals_call(stop: Callable[[], object]) -> Iterator[None]:
+    """Call ``stop`` on the first signal; from then on, and afterwards, the former handlers are in place."""
+    former: dict[signal.Signals, Any] = {}
+
+    def restore() -> None:
+        while former:
+            number, handler = former.popitem()
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
+
+    def on_signal(number: int, frame: object) -> None:
+        restore()
+        stop()
+
+    for number in SIGNALS:
+        former[number] = signal.signal(number, on_signal)
+    try:
+        yield
+    finally:
+        restore()
+
+
+@contextmanager
+def _unlinked_at_the_end(server: asyncio.Server) -> Iterator[None]:
+    """Remove the names of Unix sockets afterwards, but not one that somebody else has taken over."""
+    inodes = {path: inode for path in map(_unix_path, server.sockets) if (inode := _inode(path)) is not None}
+    try:
+        yield
+    finally:
+        for path, inode in inodes.items():
+            if _inode(path) == inode:
                 os.unlink(path)
 
 
-def shut_down(reactor: Reactor, grace: float) -> None:
-    """Close every connection once it has sent what it queued; abort what is left after ``grace`` seconds."""
-    for connection in reactor.connections():
-        connection.close()
-    deadline = reactor.time() + grace
+def _unix_path(sock: Any) -> str:
+    name = sock.getsockname()
+    return name if isinstance(name, str) else ""  # abstract names are bytes, TCP's are tuples
 
-    def look() -> None:
-        if not list(reactor.connections()) or reactor.time() >= deadline:
-            reactor.stop()
-        else:
-            reactor.call_later(PATIENCE, look)
 
-    reactor.call_soon(look)
-    reactor.run()
-    for connection in reactor.connections():
-        connection.abort()
-    reactor.call_soon(reactor.stop)
-    reactor.run()
+def _inode(path: str) -> tuple[int, int] | None:
+    try:
+        status = os.stat(path)
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino

@@ -210,7 +210,8 @@ cdef class Connection(Watcher):
         except BaseException as exc:
             return self.callback_failed(exc)
         if failed:
-            return self._end(sink.failure)
+            self._end(sink.failure)
+            return 0
         if sink is not self.sink:
             self.keep_rest(sink)
         return 0
@@ -228,7 +229,8 @@ cdef class Connection(Watcher):
         except BaseException as exc:
             return self.callback_failed(exc)
         if failed:
-            return self._end(sink.failure)
+            self._end(sink.failure)
+            return 0
         if sink is not self.sink:
             self.keep_rest(sink)
         if used < len(data):

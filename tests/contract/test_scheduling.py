@@ -1,0 +1,250 @@
+"""The promises of the scheduler, on both cores."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import socket
+import threading
+import time
+import weakref
+
+import pytest
+
+
+@pytest.fixture
+def reactor(core):
+    reactor = core.Reactor()
+    yield reactor
+    reactor.close()
+
+
+def test_call_soon_from_a_callback_runs_in_the_next_iteration(reactor):
+    order = []
+
+    def first():
+        order.append(1)
+        reactor.call_soon(order.append, 3)
+
+    reactor.call_soon(first)
+    reactor.call_soon(order.append, 2)
+    reactor.run_once(0)
+    assert order == [1, 2]
+    reactor.run_once(0)
+    assert order == [1, 2, 3]
+
+
+def test_timers_fire_in_deadline_order_and_first_come_first_served(reactor):
+    order, now = [], reactor.time()
+    for name, when in [("c", now + 0.02), ("a", now), ("d", now + 0.02), ("b", now + 0.01)]:
+        reactor.call_at(when, order.append, name)
+    reactor.call_at(now + 0.03, reactor.stop)
+    reactor.run()
+    assert order == ["a", "b", "c", "d"]
+
+
+def test_a_timer_is_never_early(reactor):
+    late = []
+    for delay in (0.0001, 0.0005, 0.0013, 0.01):
+        due = reactor.time() + delay
+        reactor.call_at(due, lambda due=due: late.append(reactor.time() - due))
+    reactor.call_later(0.02, reactor.stop)
+    reactor.run()
+    assert len(late) == 4
+    assert min(late) >= 0
+
+
+def test_cancelled_timers_are_let_go(reactor):
+    class Callback:
+        def __call__(self):
+            raise AssertionError("cancelled")
+
+    callbacks = [Callback() for _ in range(1000)]
+    watched = [weakref.ref(callback) for callback in callbacks]
+    timers = [reactor.call_later(1000, callback) for callback in callbacks]
+    del callbacks
+    for timer in timers:
+        timer.cancel()
+    del timers, timer
+    gc.collect()
+    assert not any(ref() for ref in watched)
+
+
+def test_a_time_that_is_not_a_number_is_refused(reactor):
+    with pytest.raises(ValueError, match="NaN"):
+        reactor.call_later(float("nan"), print)
+    reactor.call_later(float("inf"), print).cancel()
+
+
+def test_handles_are_asyncio_handles(reactor):
+    assert isinstance(reactor.call_soon(print), asyncio.Handle)
+    assert isinstance(reactor.call_later(1, print), asyncio.TimerHandle)
+
+
+def test_other_threads_wake_the_loop(reactor):
+    thread = threading.Thread(target=lambda: (time.sleep(0.01), reactor.call_soon_threadsafe(reactor.stop)))
+    thread.start()
+    reactor.run()
+    thread.join()
+
+
+def test_a_stop_before_run_runs_what_is_queued_once(reactor):
+    order = []
+    reactor.call_soon(lambda: reactor.call_soon(order.append, 2))
+    reactor.call_soon(order.append, 1)
+    reactor.stop()
+    reactor.run()
+    assert order == [1]
+
+
+def test_an_exception_in_a_callback_is_reported_and_the_rest_runs(reactor):
+    reported, order = [], []
+    reactor.set_exception_handler(lambda _, context: reported.append(context["exception"]))
+    reactor.call_soon(lambda: 1 / 0)
+    reactor.call_soon(order.append, 1)
+    reactor.run_once(0)
+    assert [type(exc) for exc in reported] == [ZeroDivisionError]
+    assert order == [1]
+
+
+def test_keyboard_interrupt_loses_no_handle(reactor):
+    def interrupt():
+        raise KeyboardInterrupt
+
+    order = []
+    reactor.call_soon(interrupt)
+    reactor.call_soon(order.append, 1)
+    with pytest.raises(KeyboardInterrupt):
+        reactor.run()
+    reactor.run_once(0)
+    assert order == [1]
+
+
+def test_a_reused_descriptor_number_is_watched_again(reactor):
+    """The number is closed without remove_reader, and comes back as another socket."""
+    seen = []
+    one, other = socket.socketpair()
+    number = one.fileno()
+    reactor.add_reader(number, seen.append, "old")
+    one.close()
+    fresh, peer = socket.socketpair()
+    if fresh.fileno() != number:
+        os.dup2(fresh.fileno(), number)
+    reactor.add_reader(number, seen.append, "new")
+    peer.send(b"x")
+    reactor.run_once(1)
+    assert seen == ["new"]
+    reactor.remove_reader(number)
+    if fresh.fileno() != number:
+        os.close(number)
+    for sock in (other, fresh, peer):
+        sock.close()
+
+
+def test_reader_and_writer_on_one_number(reactor):
+    seen = []
+    one, other = socket.socketpair()
+    reactor.add_reader(one, seen.append, "read")
+    reactor.add_writer(one, seen.append, "write")
+    other.send(b"x")
+    reactor.run_once(1)
+    assert sorted(seen) == ["read", "write"]
+    assert reactor.remove_writer(one)
+    seen.clear()
+    reactor.run_once(1)
+    assert seen == ["read"]
+    assert reactor.remove_reader(one)
+    assert not reactor.remove_reader(one)
+    one.close()
+    other.close()
+
+
+def test_a_callback_may_remove_a_neighbour_in_the_same_batch(reactor):
+    pairs = [socket.socketpair() for _ in range(2)]
+    seen = []
+
+    def remove(own, neighbour):
+        seen.append(own)
+        reactor.remove_reader(own)
+        reactor.remove_reader(neighbour)
+
+    a, b = (ours for ours, _ in pairs)
+    reactor.add_reader(a, remove, a, b)
+    reactor.add_reader(b, remove, b, a)
+    for _, peer in pairs:
+        peer.send(b"x")
+    reactor.run_once(1)
+    reactor.run_once(0)
+    assert len(seen) == 1
+    for pair in pairs:
+        for sock in pair:
+            sock.close()
+
+
+def test_a_regular_file_cannot_be_watched(reactor, tmp_path):
+    with open(tmp_path / "file", "wb") as file, pytest.raises(PermissionError):
+        reactor.add_reader(file, print)
+
+
+def test_listening_needs_one_address(reactor):
+    with pytest.raises(ValueError, match="exactly one"):
+        reactor.listen(asyncio.Protocol)
+
+
+def test_the_direct_style_without_a_coroutine(core, reactor):
+    got = []
+
+    class Server(core.LineProtocol):
+        def message_received(self, message):
+            self.send_message(message.upper())
+
+    class Client(core.LineProtocol):
+        def connection_made(self, transport):
+            super().connection_made(transport)
+            self.send_message(b"hello")
+
+        def message_received(self, message):
+            got.append(message)
+            self.transport.close()
+
+        def connection_lost(self, exc):
+            server.close()
+            reactor.call_soon(reactor.stop)
+
+    server = reactor.listen(Server, "127.0.0.1", 0)
+    task = reactor.connect(Client, *server.sockets[0].getsockname())
+    reactor.run()
+    assert got == [b"HELLO"]
+    assert task.done()
+    reactor.run_once(0.05)
+
+
+def test_out_of_descriptors_the_listener_rests_and_comes_back(core, monkeypatch):
+    import resource
+
+    reported = []
+
+    async def main():
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda _, context: reported.append(context["message"]))
+        server = await loop.create_server(asyncio.Protocol, "127.0.0.1", 0)
+        client = socket.socket()
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        spare = os.dup(0)
+        os.close(spare)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (spare, hard))
+        try:
+            client.connect(server.sockets[0].getsockname())
+            await asyncio.sleep(0.1)
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        assert reported == ["socket.accept() out of system resource"]
+        client.settimeout(5)
+        while not list(loop.connections()):
+            await asyncio.sleep(0.05)
+        client.close()
+        server.close()
+        await asyncio.sleep(0.05)
+
+    core.run(main())

@@ -1,0 +1,420 @@
+"""The promises of a stream connection, on both cores and the real kernel."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+
+import pytest
+
+
+class Recorder(asyncio.Protocol):
+    """Writes down what is called, in order."""
+
+    def __init__(self):
+        self.calls = []
+        self.received = b""
+        self.lost = asyncio.get_running_loop().create_future()
+
+    def connection_made(self, transport):
+        self.transport = transport
+        self.calls.append("made")
+
+    def data_received(self, data):
+        self.received += data
+        self.calls.append("data")
+
+    def eof_received(self):
+        self.calls.append("eof")
+
+    def pause_writing(self):
+        self.calls.append("pause")
+
+    def resume_writing(self):
+        self.calls.append("resume")
+
+    def connection_lost(self, exc):
+        self.calls.append("lost")
+        self.lost.set_result(exc)
+
+
+@pytest.fixture
+def drive(core):
+    """Run a test's coroutine on the core: errors reported to the loop are collected, and expected by name."""
+
+    def run(scenario, expect=()):
+        reported = []
+
+        async def main():
+            loop = asyncio.get_running_loop()
+            loop.set_exception_handler(lambda _, context: reported.append(context["message"]))
+            await asyncio.wait_for(scenario(loop), 20)
+
+        core.run(main())
+        assert reported == list(expect)
+
+    return run
+
+
+async def pair(loop, factory=Recorder):
+    """A protocol on a connection of the loop's, and the blocking peer of it."""
+    ours, peer = socket.socketpair()
+    peer.settimeout(5)
+    for sock in (ours, peer):
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+    _, protocol = await loop.create_connection(factory, sock=ours)
+    return protocol, peer
+
+
+async def until(condition):
+    while not condition():
+        await asyncio.sleep(0.001)
+
+
+async def read_all(loop, peer, count):
+    data = b""
+    peer.setblocking(False)
+    while len(data) < count:
+        piece = await loop.sock_recv(peer, 1 << 20)
+        if not piece:
+            break
+        data += piece
+    return data
+
+
+def test_grammar_of_a_whole_life(drive):
+    async def scenario(loop):
+        protocol, peer = await pair(loop)
+        peer.sendall(b"hello")
+        await until(lambda: protocol.received == b"hello")
+        peer.close()
+        assert await protocol.lost is None
+        assert protocol.calls == ["made", "data", "eof", "lost"]
+
+    drive(scenario)
+
+
+def test_is_an_asyncio_transport(drive):
+    async def scenario(loop):
+        protocol, peer = await pair(loop)
+        assert isinstance(protocol.transport, asyncio.Transport)
+        protocol.transport.note = 1  # programs hang things on a transport
+        protocol.transport.abort()
+        await protocol.lost
+        peer.close()
+
+    drive(scenario)
+
+
+def test_close_flushes_and_abort_does_not(drive):
+    async def scenario(loop):
+        protocol, peer = await pair(loop)
+        protocol.transport.write(b"x" * 300_000)
+        protocol.transport.close()
+        protocol.transport.write(b"ignored")
+        assert len(await read_all(loop, peer, 400_000)) == 300_000
+        assert await protocol.lost is None
+        peer.close()
+        protocol, peer = await pair(loop)
+        protocol.transport.write(b"x" * 300_000)
+        protocol.transport.abort()
+        await protocol.lost
+        assert len(await read_all(loop, peer, 400_000)) < 300_000
+        peer.close()
+
+    drive(scenario)
+
+
+def test_flow_control_pauses_and_resumes(drive):
+    async def scenario(loop):
+        protocol, peer = await pair(loop)
+        protocol.transport.write(bytearray(200_000))
+        assert protocol.calls == ["made", "pause"]
+        assert protocol.transport.get_write_buffer_size() > 65536
+        assert len(await read_all(loop, peer, 200_000)) == 200_000
+        await until(lambda: protocol.calls == ["made", "pause", "resume"])
+        assert protocol.transport.get_write_buffer_limits() == (16384, 65536)
+        protocol.transport.close()
+        await protocol.lost
+        peer.close()
+
+    drive(scenario)
+
+
+def test_a_mutable_buffer_may_change_after_write(drive):
+    async def scenario(loop):
+        protocol, peer = await pair(loop)
+        data = bytearray(b"a" * 100_000)
+        protocol.transport.write(data)
+        data[:] = b"b" * len(data)
+        assert await read_all(loop, peer, 100_000) == b"a" * 100_000
+        protocol.transport.close()
+        await protocol.lost
+        peer.close()
+
+    drive(scenario)
+
+
+def test_writelines_with_empty_pieces(drive):
+    async def scenario(loop):
+        protocol, peer = await pair(loop)
+        protocol.transport.writelines([b"", b"one", memoryview(b"two"), b""])
+        protocol.transport.write(b"")
+        assert await read_all(loop, peer, 6) == b"onetwo"
+        protocol.transport.close()
+        await protocol.lost
+        peer.close()
+
+    drive(scenario)
+
+
+def test_half_close_keeps_the_write_side(drive):
+    class HalfOpen(Recorder):
+        def eof_received(self):
+            super().eof_received()
+            return True
+
+    async def scenario(loop):
+        protocol, peer = await pair(loop, HalfOpen)
+        peer.shutdown(socket.SHUT_WR)
+        await until(lambda: "eof" in protocol.calls)
+        protocol.transport.write(b"still here")
+        protocol.transport.write_eof()
+        assert await read_all(loop, peer, 100) == b"still here"
+        with pytest.raises(RuntimeError, match="after write_eof"):
+            protocol.transport.write(b"more")
+        protocol.transport.close()
+        await protocol.lost
+        peer.close()
+
+    drive(scenario)
+
+
+def test_pause_reading_holds_in_connection_made_and_later(drive):
+    class Paused(Recorder):
+        def connection_made(self, transport):
+            super().connection_made(transport)
+            transport.pause_reading()
+
+    async def scenario(loop):
+        protocol, peer = await pair(loop, Paused)
+        peer.sendall(b"early")
+        await asyncio.sleep(0.02)
+        assert protocol.received == b""
+        protocol.transport.resume_reading()
+        await until(lambda: protocol.received == b"early")
+        protocol.transport.abort()
+        await protocol.lost
+        peer.close()
+
+    drive(scenario)
+
+
+@pytest.mark.parametrize("how", ["close", "abort"])
+def test_ending_in_connection_made(drive, how):
+    class Short(Recorder):
+        def connection_made(self, transport):
+            super().connection_made(transport)
+            getattr(transport, how)()
+
+    async def scenario(loop):
+        protocol, peer = await pair(loop, Short)
+        assert await protocol.lost is None
+        assert protocol.calls == ["made", "lost"]
+        peer.close()
+
+    drive(scenario)
+
+
+def test_a_reset_is_an_error_of_that_connection_alone(drive):
+    async def scenario(loop):
+        made = []
+
+        def factory():
+            made.append(Recorder())
+            return made[-1]
+
+        server = await loop.create_server(factory, "127.0.0.1", 0)
+        address = server.sockets[0].getsockname()
+        good, bad = socket.create_connection(address), socket.create_connection(address)
+        await until(lambda: len(made) == 2 and all(p.calls for p in made))
+        bad.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        bad_address = bad.getsockname()
+        bad.close()
+        victim = next(p for p in made if p.transport.get_extra_info("peername") == bad_address)
+        assert isinstance(await victim.lost, ConnectionResetError)
+        other = next(p for p in made if p is not victim)
+        good.sendall(b"fine")
+        await until(lambda: other.received == b"fine")
+        good.close()
+        await other.lost
+        server.close()
+
+    drive(scenario)
+
+
+@pytest.mark.parametrize("callback", ["connection_made", "data_received", "eof_received"])
+def test_an_exception_in_a_callback_ends_that_connection(drive, callback):
+    class Faulty(Recorder):
+        pass
+
+    def fail(self, *args):
+        if callback == "connection_made":
+            self.transport = args[0]
+        raise ZeroDivisionError(callback)
+
+    setattr(Faulty, callback, fail)
+
+    async def scenario(loop):
+        protocol, peer = await pair(loop, Faulty)
+        if callback == "data_received":
+            peer.sendall(b"x")
+        if callback == "eof_received":
+            peer.shutdown(socket.SHUT_WR)
+        assert isinstance(await protocol.lost, ZeroDivisionError)
+        peer.close()
+
+    drive(scenario, expect=[f"Fatal error: protocol.{callback}() call failed."])
+
+
+def test_a_factory_that_raises_costs_that_connection_alone(drive):
+    async def scenario(loop):
+        tries = []
+
+        def factory():
+            tries.append(1)
+            if len(tries) == 1:
+                raise ZeroDivisionError
+            return Recorder()
+
+        server = await loop.create_server(factory, "127.0.0.1", 0)
+        address = server.sockets[0].getsockname()
+        reader, writer = await asyncio.open_connection(*address)
+        assert await reader.read() == b""
+        writer.close()
+        reader, writer = await asyncio.open_connection(*address)
+        await until(lambda: len(tries) == 2)
+        writer.close()
+        await writer.wait_closed()
+        server.close()
+        await asyncio.sleep(0.01)
+
+    drive(scenario, expect=["Error on transport creation for incoming connection"])
+
+
+def test_keyboard_interrupt_leaves_run(core):
+    class Interrupted(asyncio.Protocol):
+        def data_received(self, data):
+            raise KeyboardInterrupt
+
+    reactor = core.Reactor()
+    ours, peer = socket.socketpair()
+    transport, _ = reactor.run_until_complete(reactor.create_connection(Interrupted, sock=ours))
+    peer.sendall(b"x")
+    with pytest.raises(KeyboardInterrupt):
+        reactor.run()
+    transport.abort()
+    reactor.run_until_complete(asyncio.sleep(0))
+    reactor.run_until_complete(asyncio.sleep(0))
+    reactor.close()
+    peer.close()
+
+
+def test_buffered_protocol(drive):
+    class Buffered(asyncio.BufferedProtocol):
+        def __init__(self):
+            self.memory, self.got = bytearray(3), b""
+            self.lost = asyncio.get_running_loop().create_future()
+
+        def connection_made(self, transport):
+            self.transport = transport
+
+        def get_buffer(self, sizehint):
+            return self.memory
+
+        def buffer_updated(self, nbytes):
+            self.got += self.memory[:nbytes]
+
+        def connection_lost(self, exc):
+            self.lost.set_result(exc)
+
+    async def scenario(loop):
+        protocol, peer = await pair(loop, Buffered)
+        peer.sendall(b"0123456789")
+        await until(lambda: protocol.got == b"0123456789")
+        peer.close()
+        assert await protocol.lost is None
+
+    drive(scenario)
+
+
+def test_framed_batch_pauses_resumes_and_drops_after_close(drive, core):
+    class Lines(core.LineProtocol):
+        def __init__(self):
+            self.got = []
+            self.lost = asyncio.get_running_loop().create_future()
+
+        def message_received(self, message):
+            self.got.append(message)
+            if message == b"pause":
+                self.transport.pause_reading()
+            if message == b"close":
+                self.transport.close()
+
+        def connection_lost(self, exc):
+            self.lost.set_result(exc)
+
+    async def scenario(loop):
+        protocol, peer = await pair(loop, Lines)
+        peer.sendall(b"a\npause\nb\nc\nclose\nd\n")
+        await until(lambda: len(protocol.got) == 2)
+        await asyncio.sleep(0.02)
+        assert protocol.got == [b"a", b"pause"]
+        protocol.transport.resume_reading()
+        assert protocol.got == [b"a", b"pause"]
+        assert await protocol.lost is None
+        assert protocol.got == [b"a", b"pause", b"b", b"c", b"close"]
+        peer.close()
+
+    drive(scenario)
+
+
+def test_an_overlong_line_ends_in_a_framing_error_after_the_good_answers(drive, core):
+    class Lines(core.LineProtocol):
+        max_length = 10
+
+        def __init__(self):
+            self.lost = asyncio.get_running_loop().create_future()
+
+        def message_received(self, message):
+            self.send_message(message)
+
+        def connection_lost(self, exc):
+            self.lost.set_result(exc)
+
+    async def scenario(loop):
+        protocol, peer = await pair(loop, Lines)
+        peer.sendall(b"fine\n" + b"x" * 11)
+        assert isinstance(await protocol.lost, core.FramingError)
+        assert peer.recv(100) == b"fine\n"
+        peer.close()
+
+    drive(scenario)
+
+
+def test_set_protocol_hands_over_undelivered_bytes(drive, core):
+    class First(core.LineProtocol):
+        def message_received(self, message):
+            self.transport.set_protocol(self.successor)
+
+    async def scenario(loop):
+        protocol, peer = await pair(loop, First)
+        protocol.successor = second = Recorder()
+        peer.sendall(b"upgrade\nraw bytes")
+        await until(lambda: second.received == b"raw bytes")
+        protocol.transport.abort()
+        await second.lost
+        peer.close()
+
+    drive(scenario)
