@@ -1,46 +1,20 @@
-"""Every test that takes the fixture ``core`` runs on both cores, each a whole ``cyreactor`` of its own.
+"""Every test that takes the fixture ``core`` runs on both cores.
 
-A package that was imported under one ``CYREACTOR_BACKEND`` keeps its core for good, so the suite
-imports it once for each. Nothing is skipped: where the compiled core is missing its tests fail,
-unless the whole run is meant for the pure core (``CYREACTOR_BACKEND=pure``).
+Nothing is skipped: where the compiled core is missing its tests fail, unless the whole run is meant
+for the pure core (``CYREACTOR_BACKEND=pure``).
 """
 
 from __future__ import annotations
 
-import importlib
-import os
-import sys
-from functools import cache
 from types import ModuleType
 
 import pytest
+from cores import CORES, load_core
+from hypothesis import settings
 
-CORES = ["pure"] if os.environ.get("CYREACTOR_BACKEND") == "pure" else ["compiled", "pure"]
-
-
-@cache
-def load_core(name: str) -> ModuleType:
-    """A private copy of the package, on the core called ``name``."""
-
-    def is_ours(module: str) -> bool:
-        return module == "cyreactor" or module.startswith("cyreactor.")
-
-    others = {key: sys.modules.pop(key) for key in list(sys.modules) if is_ours(key)}
-    before = os.environ.get("CYREACTOR_BACKEND")
-    os.environ["CYREACTOR_BACKEND"] = name
-    try:
-        package = importlib.import_module("cyreactor")
-        for module in ("framing", "protocols", "reactor", "server"):
-            importlib.import_module(f"cyreactor.{module}")
-    finally:
-        if before is None:
-            del os.environ["CYREACTOR_BACKEND"]
-        else:
-            os.environ["CYREACTOR_BACKEND"] = before
-        for key in [key for key in sys.modules if is_ours(key)]:
-            del sys.modules[key]
-        sys.modules.update(others)
-    return package
+# The machine's mood is no bug, and a failure that was found once is found again by its seed.
+settings.register_profile("cyreactor", deadline=None, max_examples=200, print_blob=True)
+settings.load_profile("cyreactor")
 
 
 @pytest.fixture(scope="session", params=CORES)

@@ -32,6 +32,11 @@ def _choose(wanted: str) -> tuple[str, dict[str, ModuleType]]:
 backend, _core = _choose(os.environ.get("CYREACTOR_BACKEND", ""))
 
 if TYPE_CHECKING:
-    from ._pure import connection, framing, listener, loop, poller, sink
+    from ._pure import connection as connection
+    from ._pure import framing as framing
+    from ._pure import listener as listener
+    from ._pure import loop as loop
+    from ._pure import poller as poller
+    from ._pure import sink as sink
 else:
     sink, framing, poller, connection, listener, loop = (_core[name] for name in MODULES)

@@ -9,7 +9,7 @@ import os
 import platform
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 from . import LineProtocol, Protocol, __version__, backend, serve
 
@@ -50,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     wanted = getattr(options, "backend", None)
     if wanted and wanted != backend:
-        return _restart(wanted, sys.argv[1:] if arguments is None else list(arguments))
+        _restart(wanted, sys.argv[1:] if arguments is None else list(arguments))
     try:
         code: int = options.run(options)
     except (OSError, ImportError, AttributeError, TypeError, ValueError, OverflowError) as exc:
@@ -76,14 +76,14 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _restart(wanted: str, arguments: list[str]) -> int:
+def _restart(wanted: str, arguments: list[str]) -> NoReturn:
     """The core is chosen at import, so another one needs another process image."""
     os.environ["CYREACTOR_BACKEND"] = wanted
     try:
         _try_backend(wanted)
     except ImportError as exc:
         print(f"cyreactor: the {wanted} core cannot be imported: {exc}", file=sys.stderr)
-        return 1
+        raise SystemExit(1) from None
     os.execv(sys.executable, [sys.executable, "-m", "cyreactor", *arguments])
 
 

@@ -9,7 +9,8 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any, ClassVar, Literal, Protocol as Structural
+from typing import Any, ClassVar, Literal
+from typing import Protocol as Structural
 
 from . import framing
 from .errors import FramingError

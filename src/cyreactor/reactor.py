@@ -12,7 +12,7 @@ import signal
 import socket
 import stat
 import threading
-from asyncio import base_events, constants, sslproto
+from asyncio import base_events, sslproto
 from collections.abc import Callable, Coroutine, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -22,6 +22,9 @@ from .transport import Transport
 
 T = TypeVar("T")
 Factory = Callable[[], asyncio.BaseProtocol]
+
+# Typed as what it is documented to be, that is, not at all.
+SSLProtocol: Any = sslproto.SSLProtocol
 
 
 class Reactor(loop.Loop, asyncio.SelectorEventLoop):
@@ -70,13 +73,12 @@ class Reactor(loop.Loop, asyncio.SelectorEventLoop):
             sockets = [_bind_unix(os.fspath(path))]
         else:
             sockets = _bind_tcp(host, port, reuse_port)
-        server = base_events.Server(  # type: ignore[call-arg]
-            self, sockets, factory, None, backlog, constants.SSL_HANDSHAKE_TIMEOUT
-        )
+        server: Any = base_events.Server(self, sockets, factory, None, backlog, None)
         for one in sockets:
             one.setblocking(False)
-        server._start_serving()  # type: ignore[attr-defined]
-        return server
+        server._start_serving()
+        listening: asyncio.Server = server
+        return listening
 
     def connect(
         self,
@@ -93,11 +95,11 @@ class Reactor(loop.Loop, asyncio.SelectorEventLoop):
         pair (transport, protocol), its exception says why there is no connection. ``options`` are
         those of asyncio's ``create_connection``.
         """
-        opening: Coroutine[Any, Any, Any]
+        opening: Any
         if path is not None:
             opening = self.create_unix_connection(factory, os.fspath(path), **options)
         else:
-            opening = self.create_connection(factory, host, port, **options)
+            opening = self.create_connection(factory, host, port, **options)  # type: ignore[arg-type]
         return self.create_task(opening)
 
     def run(self) -> None:
@@ -170,10 +172,10 @@ class Reactor(loop.Loop, asyncio.SelectorEventLoop):
         server: asyncio.Server | None = None,
         **timeouts: Any,
     ) -> Any:
-        secured = sslproto.SSLProtocol(  # type: ignore[call-arg]
+        secured = SSLProtocol(
             self, protocol, sslcontext, waiter, server_side, server_hostname, **timeouts
         )
-        self._make_socket_transport(rawsock, secured, extra=extra, server=server)  # type: ignore[arg-type]
+        self._make_socket_transport(rawsock, secured, extra=extra, server=server)
         return secured._app_transport
 
     def _start_serving(
@@ -190,7 +192,7 @@ class Reactor(loop.Loop, asyncio.SelectorEventLoop):
         if sslcontext is not None:
 
             def factory() -> Any:
-                return sslproto.SSLProtocol(  # type: ignore[call-arg]
+                return SSLProtocol(
                     self,
                     protocol_factory(),
                     sslcontext,
@@ -234,11 +236,11 @@ def _bind_tcp(host: str | None, port: int | None, reuse_port: bool) -> list[sock
     sockets: list[socket.socket] = []
     try:
         for family, _, _, _, address in _with_one_port(found, sockets):
-            sockets.append(socket.create_server(address, family=family, reuse_port=reuse_port))  # type: ignore[arg-type]
+            sockets.append(socket.create_server(address, family=family, reuse_port=reuse_port))
     except OSError as exc:
         for sock in sockets:
             sock.close()
-        raise OSError(exc.errno, f"cannot listen on {host or '*'}:{port}: {os.strerror(exc.errno or 0)}") from None
+        raise _cannot_listen(f"{host or '*'}:{port}", exc) from None
     return sockets
 
 
@@ -259,7 +261,11 @@ def _bind_unix(path: str) -> socket.socket:
         sock.bind(path)
     except OSError as exc:
         sock.close()
-        raise OSError(exc.errno, f"cannot listen on {path}: {os.strerror(exc.errno or 0)}") from None
+        raise _cannot_listen(path, exc) from None
     return sock
+
+
+def _cannot_listen(where: str, exc: OSError) -> OSError:
+    return OSError(exc.errno, f"cannot listen on {where}: {os.strerror(exc.errno or 0)}")
 
 

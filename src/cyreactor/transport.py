@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import socket
 import sys
 import warnings
@@ -21,7 +20,7 @@ class Transport(connection.Connection):
     """A TCP or Unix stream, as ``asyncio.Transport`` specifies it."""
 
     _start_tls_compatible = True
-    _sendfile_compatible = constants._SendfileMode.FALLBACK  # type: ignore[attr-defined]
+    _sendfile_compatible = constants._SendfileMode.FALLBACK
     _info: dict[str, Any] | None = None
 
     def __repr__(self) -> str:
@@ -123,7 +122,8 @@ def parse_address(raw: bytes) -> Any:
         scope = int.from_bytes(raw[24:28], sys.byteorder)
         host = socket.inet_ntop(family, raw[8:24])
         if scope:
-            host = socket.getnameinfo((host, port, flow, scope), socket.NI_NUMERICHOST | socket.NI_NUMERICSERV)[0]
+            numeric = socket.NI_NUMERICHOST | socket.NI_NUMERICSERV
+            host = socket.getnameinfo((host, port, flow, scope), numeric)[0]
         return host, port, flow, scope
     return None
 

@@ -27,7 +27,7 @@ from libc.errno cimport EAGAIN, EINTR, errno
 from libc.stdint cimport uint32_t
 from libc.string cimport memcpy, memset
 
-from .poller cimport Poller, Watcher
+from .poller cimport Watcher
 from .sink cimport BufferedSink, ProtocolSink, Sink
 from .syscalls cimport *
 

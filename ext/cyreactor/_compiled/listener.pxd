@@ -7,7 +7,7 @@ from .poller cimport Poller, Watcher
 
 cdef class Listener(Watcher):
     cdef Poller poller
-    cdef readonly object _loop
+    cdef object _loop
     cdef object sock                 # the Python socket, owned by the server
     cdef object factory              # of protocols
     cdef object transport_class

@@ -55,8 +55,8 @@ cdef class Listener(Watcher):
     cdef int on_ready(self, uint32_t events) except -1:
         cdef sockaddr_storage address
         cdef socklen_t size
-        cdef int fd, i
-        for i in range(self.batch):
+        cdef int fd, _
+        for _ in range(self.batch):
             size = sizeof(address)
             fd = accept4(self.fd, <sockaddr*> &address, &size, SOCK_NONBLOCK | SOCK_CLOEXEC)
             if fd >= 0:

@@ -19,7 +19,7 @@ from cpython.list cimport PyList_GET_ITEM, PyList_SET_ITEM
 from cpython.object cimport PyObject
 from cpython.pythread cimport PyThread_get_thread_ident
 from cpython.ref cimport Py_DECREF, Py_INCREF
-from libc.stdint cimport uint32_t, uint64_t
+from libc.stdint cimport uint32_t
 
 from .poller cimport Poller, Watcher
 from .syscalls cimport *
@@ -137,7 +137,7 @@ cdef class Loop:
 
     def _adopt_selector(self, selector):
         if selector is not None:
-            raise TypeError("the compiled core waits with epoll only: set CYREACTOR_BACKEND=pure to choose a selector")
+            raise TypeError("the compiled core has its own epoll: CYREACTOR_BACKEND=pure takes a selector")
         return self._poller
 
     def _release(self):
@@ -301,7 +301,8 @@ cdef class Loop:
             self._current_handle = None
         cdef double elapsed = monotonic() - start
         if elapsed >= self.slow_callback_duration:
-            logger.warning("Executing %s took %.3f seconds", asyncio.base_events._format_handle(handle), elapsed)
+            described = asyncio.base_events._format_handle(handle)
+            logger.warning("Executing %s took %.3f seconds", described, elapsed)
         return 0
 
     cdef int run(self, Handle handle) except -1:

@@ -32,4 +32,4 @@ cdef class Poller:
     cdef int flush(self) except -1
     cdef int poll(self, double timeout) except -1
     cdef int dispatch(self, int count) except -1
-    cpdef wake(self)
+    cdef int wake(self) except -1

@@ -16,7 +16,7 @@ that nobody wants. Pausing and resuming between two events costs no system call.
 
 from cpython.exc cimport PyErr_CheckSignals, PyErr_SetFromErrno
 from cpython.mem cimport PyMem_Free, PyMem_Malloc
-from libc.errno cimport EEXIST, EINTR, ENOENT, ENOSYS, errno
+from libc.errno cimport EEXIST, EINTR, ENOSYS, errno
 
 from .syscalls cimport *
 
@@ -174,11 +174,12 @@ cdef class Poller:
                 watcher.on_ready(self.events[i].events)
         return 0
 
-    cpdef wake(self):
+    cdef int wake(self) except -1:
         """End a wait, from any thread."""
         cdef uint64_t one = 1
         if self.waker >= 0:
             write(self.waker, &one, sizeof(one))
+        return 0
 
 
 cdef int control(int epoll, int operation, int fd, uint32_t interest, uint32_t generation) noexcept:

@@ -21,18 +21,16 @@ import math
 import selectors
 import sys
 import time
-from asyncio import base_events, events
+from asyncio import base_events, events, format_helpers
 from asyncio.log import logger
 from collections.abc import Callable
 from contextvars import Context
-from typing import TYPE_CHECKING, Any
+from typing import Any, TypeVarTuple
 
+from .._seams import EventLoop
 from .poller import EVENT_READ, EVENT_WRITE, Poller, Watcher
 
-if TYPE_CHECKING:
-    _Base = asyncio.SelectorEventLoop
-else:
-    _Base = object
+Ts = TypeVarTuple("Ts")
 
 # Cancelled timers are swept out once there are this many and they are more than half of all.
 SWEEP_AFTER = 100
@@ -63,7 +61,7 @@ class Descriptor(Watcher):
             self.poller.unwatch(self)
 
 
-class Loop(_Base):
+class Loop(EventLoop):
     """The pure scheduler under ``cyreactor.Reactor``; names and semantics are asyncio's."""
 
     _poller: Poller
@@ -73,7 +71,7 @@ class Loop(_Base):
     def _adopt_selector(self, selector: selectors.BaseSelector | None) -> selectors.BaseSelector:
         chosen = selector or selectors.DefaultSelector()
         self._poller = Poller(chosen)
-        self._timers: list[tuple[float, int, asyncio.TimerHandle]] = []  # a heap
+        self._timers: list[tuple[float, int, Any]] = []  # a heap
         self._timer_count = 0  # timers so far: first come, first served
         self._cancelled_timers = 0  # in the heap
         return chosen
@@ -100,7 +98,11 @@ class Loop(_Base):
         return time.monotonic()
 
     def call_later(
-        self, delay: float, callback: Callable[..., Any], *args: Any, context: Context | None = None
+        self,
+        delay: float,
+        callback: Callable[[*Ts], object],
+        *args: *Ts,
+        context: Context | None = None,
     ) -> asyncio.TimerHandle:
         """Call back after ``delay`` seconds, never earlier. See ``asyncio.loop.call_later``."""
         if delay is None:
@@ -108,7 +110,11 @@ class Loop(_Base):
         return self._schedule(self.time() + delay, callback, args, context, "call_later")
 
     def call_at(
-        self, when: float, callback: Callable[..., Any], *args: Any, context: Context | None = None
+        self,
+        when: float,
+        callback: Callable[[*Ts], object],
+        *args: *Ts,
+        context: Context | None = None,
     ) -> asyncio.TimerHandle:
         """Call back when ``time()`` reaches ``when``, never earlier. See ``asyncio.loop.call_at``."""
         if when is None:
@@ -124,19 +130,20 @@ class Loop(_Base):
             self._check_callback(callback, caller)
         if math.isnan(when):
             raise ValueError(f"{caller}() was given a time that is not a number (NaN)")
-        timer = events.TimerHandle(when, callback, args, self, context)
+        timer: Any = events.TimerHandle(when, callback, args, self, context)
         if timer._source_traceback:
-            timer._source_traceback = asyncio.format_helpers.extract_stack(sys._getframe(2))
+            timer._source_traceback = format_helpers.extract_stack(sys._getframe(2))
         heapq.heappush(self._timers, (when, self._timer_count, timer))
         timer._scheduled = True
         self._timer_count += 1
-        return timer
+        made: asyncio.TimerHandle = timer
+        return made
 
-    def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
+    def _timer_handle_cancelled(self, handle: Any) -> None:
         if not handle._scheduled:
             return
         self._cancelled_timers += 1
-        if SWEEP_AFTER < self._cancelled_timers and len(self._timers) < 2 * self._cancelled_timers:
+        if self._cancelled_timers > SWEEP_AFTER and len(self._timers) < 2 * self._cancelled_timers:
             # A cancelled handle is marked only after this call.
             self._timers = [item for item in self._timers if not (item[2].cancelled() or item[2] is handle)]
             heapq.heapify(self._timers)
@@ -164,7 +171,7 @@ class Loop(_Base):
             self._current_handle = None
         elapsed = self.time() - start
         if elapsed >= self.slow_callback_duration:
-            logger.warning("Executing %s took %.3f seconds", base_events._format_handle(handle), elapsed)
+            logger.warning("Executing %s took %.3f seconds", base_events._format_handle(handle), elapsed)  # type: ignore[attr-defined]
 
     # --- an iteration ---
 

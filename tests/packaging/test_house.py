@@ -1,0 +1,130 @@
+"""The house's own rules: imports run one way, the twins are twins, the stubs are complete."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+from cores import CORES, load_core
+
+import cyreactor
+
+PACKAGE = Path(cyreactor.__file__).parent
+MODULES = ("sink", "framing", "poller", "connection", "listener", "loop")
+
+# Who may be imported, in this order: a module imports only from rows above its own.
+LAYERS = [
+    {"errors", "limits", "_seams"},
+    {"sink"},
+    {"framing", "poller"},
+    {"connection", "listener"},
+    {"loop"},
+    {"_backend"},
+    {"framing*", "transport"},
+    {"protocols", "reactor"},
+    {"server"},
+    {"__init__"},
+    {"cli"},
+    {"__main__"},
+]
+LAYER = {name: rank for rank, names in enumerate(LAYERS) for name in names}
+
+
+def layer(path):
+    """A public module that is named as a core's has a star here."""
+    name = path.stem
+    return LAYER[f"{name}*" if path.parent == PACKAGE and name in MODULES else name]
+
+
+def imported(path):
+    """The files of the package that a file imports; the package's own names count as ``__init__``."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if not isinstance(node, ast.ImportFrom) or not node.level:
+            continue
+        folder = path.parents[node.level - 1].joinpath(*(node.module or "").split("."))
+        if folder.with_suffix(".py").exists():
+            yield folder.with_suffix(".py")
+            continue
+        modules = [folder / f"{alias.name}.py" for alias in node.names]
+        yield from (module if module.exists() else folder / "__init__.py" for module in modules)
+
+
+def sources():
+    return [path for path in PACKAGE.rglob("*.py") if path.parent.name != "_compiled"]
+
+
+@pytest.mark.parametrize("path", sources(), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_run_one_way(path):
+    for other in imported(path):
+        if path.name == "_backend.py" and other.parent.name == "_pure":
+            continue  # for the type checker
+        if path == PACKAGE / "_pure" / "__init__.py":
+            pytest.fail("the core's __init__ imports nothing")
+        assert layer(other) < layer(path), f"{path.name} imports {other.name}"
+        assert "_compiled" not in other.parts
+
+
+def test_no_module_is_outside_the_layers():
+    assert {path.stem for path in sources()} == {name.rstrip("*") for name in LAYER}
+
+
+def test_the_cores_do_not_import_each_other():
+    for path in (PACKAGE / "_pure").glob("*.py"):
+        assert "_compiled" not in "".join(str(other) for other in imported(path))
+
+
+def public(module):
+    """The classes of a core's module, and what each has of its own, private names included."""
+    noise = {"__doc__", "__module__", "__reduce__", "__setstate__", "__class__", "__repr__", "__slots__"}
+    return {
+        name: {key for key in vars(value) if key not in noise and not key.startswith("__pyx")}
+        for name, value in vars(module).items()
+        if isinstance(value, type) and value.__module__ == module.__name__
+    }
+
+
+def stub(name):
+    """The same from a stub."""
+    tree = ast.parse((PACKAGE / "_compiled" / f"{name}.pyi").read_text())
+    return {node.name: set(members(node)) for node in tree.body if isinstance(node, ast.ClassDef)}
+
+
+def members(node):
+    for item in node.body:
+        if isinstance(item, ast.FunctionDef):
+            yield item.name
+        elif isinstance(item, ast.AnnAssign):
+            yield item.target.id
+
+
+# Python's own protocol of making an object, which Cython and a stub spell differently.
+MAKING = {"__new__", "__init__", "__reduce_cython__", "__setstate_cython__"}
+
+# asyncio's own serve the pure core where the compiled one has its own.
+ONLY_COMPILED = {"Handle", "TimerHandle"}
+FROM_ASYNCIO = {"call_soon", "call_soon_threadsafe", "set_debug", "stop", "_add_callback", "_write_to_self"}
+
+if "compiled" in CORES:  # without the extension there is nothing to compare with
+
+    @pytest.fixture(scope="module")
+    def compiled():
+        return {name: getattr(load_core("compiled")._backend, name) for name in MODULES}
+
+    @pytest.mark.parametrize("name", MODULES)
+    def test_stubs_are_complete(compiled, name):
+        found, described = public(compiled[name]), stub(name)
+        assert found.keys() == described.keys()
+        for cls, names in found.items():
+            assert names - MAKING == described[cls] - MAKING, cls
+
+    @pytest.mark.parametrize("name", MODULES)
+    def test_twins_have_the_same_names(compiled, name):
+        pure = getattr(load_core("pure")._backend, name)
+        for cls, names in public(compiled[name]).items():
+            if cls in ONLY_COMPILED:
+                continue
+            twin = getattr(pure, cls)
+            annotated = (getattr(base, "__annotations__", ()) for base in twin.__mro__)
+            has = {*dir(twin), *(key for keys in annotated for key in keys)}
+            assert names - MAKING - FROM_ASYNCIO <= has, cls

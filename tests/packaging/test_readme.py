@@ -1,0 +1,57 @@
+"""What the README says is so."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+
+def blocks(language):
+    readme = (ROOT / "README.md").read_text()
+    return re.findall(rf"^```{language}\n(.*?)^```", readme, re.DOTALL | re.MULTILINE)
+
+
+def test_the_example_serves(tmp_path):
+    code = blocks("python")[0]
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    script = tmp_path / "example.py"
+    script.write_text(code.replace("9000", str(port)))
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+    with subprocess.Popen([sys.executable, str(script)], env=environment) as server:
+        try:
+            with connect(port) as client:
+                client.sendall(b"hello\n")
+                assert client.recv(100) == b"HELLO\n"
+        finally:
+            server.send_signal(signal.SIGINT)
+        assert server.wait(10) == 0
+
+
+def connect(port):
+    for _ in range(200):
+        try:
+            return socket.create_connection(("127.0.0.1", port), timeout=5)
+        except ConnectionRefusedError:
+            signal.sigtimedwait([], 0.05)
+    raise AssertionError("the example does not listen")
+
+
+def test_commands_are_one_line_each():
+    commands = [block.strip() for block in blocks("sh")]
+    assert all("\n" not in command for command in commands)
+    assert sum("-m cyreactor serve" in command for command in commands) == 1
+    assert sum("-m pytest" in command for command in commands) == 1
+
+
+def test_files_that_it_names_are_there():
+    for name in re.findall(r"^\| `([\w./]+)`", (ROOT / "README.md").read_text(), re.MULTILINE):
+        assert any((ROOT / base / name).exists() for base in ("", "src/cyreactor")), name
