@@ -19,7 +19,7 @@ CONNECTIONS = 2
 # What often ends a connection comes rarely, or little else would be seen.
 write = st.tuples(st.just("write"), st.sampled_from([0, 1, 10, 3_000, 70_000]))
 writelines = st.tuples(st.just("writelines"), st.lists(st.sampled_from([0, 1, 3_000]), max_size=4))
-harmless = st.tuples(st.sampled_from(["pause", "resume", "resume", "switch", "soon", "later"]))
+harmless = st.tuples(st.sampled_from(["pause", "resume", "resume", "switch", "switch", "soon", "later"]))
 ending = st.tuples(st.sampled_from(["close", "abort", "eof", "raise"]))
 calls = st.one_of(write, write, writelines, harmless, harmless, harmless, ending)
 events = st.one_of(
@@ -34,7 +34,7 @@ events = st.one_of(
     st.tuples(st.sampled_from(["shut", "leave", "step", "step", "step"])),
 )
 scripts = st.lists(st.tuples(st.integers(0, CONNECTIONS - 1), events), min_size=20, max_size=60)
-reactions = st.lists(calls, max_size=15)
+reactions = st.lists(calls, min_size=5, max_size=20)
 
 
 class Replay:

@@ -310,7 +310,7 @@ cdef class Connection(Watcher):
             return
         if self.state > OPEN:
             self._write_lost()
-        elif self.queued == 0 and not self.holds():
+        elif not self.holds() and self.queued == 0:
             self.send_now(piece)
         else:
             self.enqueue(piece, 0)
@@ -328,7 +328,7 @@ cdef class Connection(Watcher):
         if self.state > OPEN:
             self._write_lost()
             return
-        at_once = self.queued == 0 and not self.holds()
+        at_once = not self.holds() and self.queued == 0
         for piece in pieces:
             self.enqueue(piece, 0)
         if at_once:

@@ -294,7 +294,7 @@ class Connection(Watcher, asyncio.Transport):
             return
         if self.state > OPEN:
             self._write_lost()
-        elif not self.queued and not self._holds():
+        elif not self._holds() and not self.queued:
             self._send_now(piece)
         else:
             self._enqueue(piece, 0)
@@ -311,7 +311,7 @@ class Connection(Watcher, asyncio.Transport):
         if self.state > OPEN:
             self._write_lost()
             return
-        at_once = not self.queued and not self._holds()
+        at_once = not self._holds() and not self.queued
         for piece in pieces:
             self._enqueue(piece, 0)
         if at_once:

@@ -1,0 +1,99 @@
+"""One server for every loop and workload: ``servers.py LOOP WORKLOAD`` prints the port it listens on.
+
+LOOP is cyreactor, asyncio, uvloop or rloop; the core of cyreactor is chosen by CYREACTOR_BACKEND.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import importlib
+import logging
+import sys
+
+
+class Echo(asyncio.Protocol):
+    def connection_made(self, transport):
+        self.transport = transport
+
+    def data_received(self, data):
+        self.transport.write(data)
+
+
+class TwoWrites(Echo):
+    """A header, then a body, as an HTTP server would send them."""
+
+    head, body = b"h" * 64, b"b" * 960
+
+    def data_received(self, data):
+        self.transport.write(self.head)
+        self.transport.write(self.body)
+
+
+class Lines(Echo):
+    """Lines by hand, as one writes them on asyncio."""
+
+    def __init__(self):
+        self.rest = b""
+
+    def data_received(self, data):
+        *lines, self.rest = (self.rest + data).split(b"\n")
+        for line in lines:
+            self.transport.write(line + b"\n")
+
+
+def framed_lines():
+    import cyreactor
+
+    class FramedLines(cyreactor.LineProtocol):
+        def message_received(self, message):
+            self.send_message(message)
+
+    return FramedLines
+
+
+async def streams(reader, writer):
+    try:
+        while line := await reader.readline():
+            writer.write(line)
+    except ConnectionError:
+        pass
+    writer.close()
+
+
+async def streams_two_writes(reader, writer):
+    """A task that answers with a header and a body."""
+    try:
+        while await reader.readline():
+            writer.write(TwoWrites.head)
+            writer.write(TwoWrites.body)
+    except ConnectionError:
+        pass
+    writer.close()
+
+
+async def serve(workload):
+    loop = asyncio.get_running_loop()
+    coroutines = {"streams": streams, "streams-two-writes": streams_two_writes}
+    if workload in coroutines:
+        server = await asyncio.start_server(coroutines[workload], "127.0.0.1", 0, backlog=1024)
+    else:
+        protocols = {"echo": Echo, "two-writes": TwoWrites, "lines": Lines}
+        factory = framed_lines() if workload == "framed-lines" else protocols[workload]
+        server = await loop.create_server(factory, "127.0.0.1", 0, backlog=1024)
+    gc.freeze()
+    port = server.sockets[0].getsockname()[1]
+    print(port, flush=True)
+    await asyncio.Event().wait()  # not serve_forever(), which closes the socket on rloop
+
+
+def main(loop, workload):
+    logging.getLogger("asyncio").setLevel(logging.ERROR)  # clients leave in the middle of answers
+    module = importlib.import_module(loop)
+    factory = module.SelectorEventLoop if loop == "asyncio" else module.new_event_loop
+    with asyncio.Runner(loop_factory=factory) as runner:
+        runner.run(serve(workload))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

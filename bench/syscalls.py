@@ -1,0 +1,76 @@
+"""System calls per round trip: ``python bench/syscalls.py`` prints a table.
+
+Counted in the server, by a library that is preloaded. The counts do not depend on the machine.
+"""
+
+from __future__ import annotations
+
+import socket
+import sys
+import tempfile
+import time
+
+from processes import Counter, available, build_counter, python_server
+
+# The label of a row: the workload, what a client sends, the size of the answer.
+WORKLOADS = {
+    "protocol echo": ("echo", b"x" * 1024, 1024),
+    "response in two writes": ("two-writes", b"x" * 64, 1024),
+    "16 pipelined lines": ("lines", b"abcdefg\n" * 16, 128),
+    "streams readline echo": ("streams", b"abcdefg\n", 8),
+    "streams, two writes": ("streams-two-writes", b"abcdefg\n", 1024),
+}
+TRIPS = 200
+WARM_UP = 20
+
+
+def per_trip(label, row, library, folder):
+    """Calls per round trip: receive, send, wait, control."""
+    workload, request, answer = WORKLOADS[row]
+    if workload == "lines" and label in ("compiled", "pure"):
+        workload = "framed-lines"
+    counter = Counter(library, folder)
+    with (
+        python_server(label, workload, **counter.environment()) as (_, port),
+        socket.create_connection(("127.0.0.1", port), timeout=10) as client,
+    ):
+        client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        go(client, request, answer, WARM_UP)
+        before = settled(counter)
+        go(client, request, answer, TRIPS)
+        after = settled(counter)
+    return tuple((b - a) / TRIPS for a, b in zip(before, after, strict=True))
+
+
+def go(client, request, answer, trips):
+    for _ in range(trips):
+        client.sendall(request)
+        missing = answer
+        while missing:
+            data = client.recv(missing)
+            if not data:
+                raise ConnectionError("the server closed the connection")
+            missing -= len(data)
+        time.sleep(0.0002)  # let the server come to rest in its wait
+
+
+def settled(counter):
+    """The counts, once the server waits for the next request."""
+    time.sleep(0.05)
+    return counter.read()
+
+
+def main():
+    labels = sys.argv[1:] or available()
+    print(f"| recv/send/wait/ctl | {' | '.join(labels)} |")
+    print("|---" * (len(labels) + 1) + "|")
+    with tempfile.TemporaryDirectory() as folder:
+        library = build_counter(folder)
+        for row in WORKLOADS:
+            counts = [per_trip(label, row, library, folder) for label in labels]
+            cells = ["/".join(f"{count:.2g}" for count in cell) for cell in counts]
+            print(f"| {row} | {' | '.join(cells)} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
