@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import cached_property
 from typing import Any, ClassVar, Literal
 from typing import Protocol as Structural
 
@@ -54,7 +55,6 @@ class FramedProtocol(Protocol):
     """
 
     transport: Any = None
-    _framer: AnyFramer | None = None
     _paused = False
 
     def make_framer(self) -> AnyFramer:
@@ -71,12 +71,10 @@ class FramedProtocol(Protocol):
                                "foreign loop only where connection_made() calls super()")
         self.transport.write(self.framer.frame(message))
 
-    @property
+    @cached_property
     def framer(self) -> AnyFramer:
         """This connection's framer."""
-        if self._framer is None:
-            self._framer = self.make_framer()
-        return self._framer
+        return self.make_framer()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = transport

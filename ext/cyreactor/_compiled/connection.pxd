@@ -24,8 +24,9 @@ cdef class Connection(Watcher):
     cdef object context                  # entered around every callback
     cdef object sock                     # the Python socket that owns fd; None until somebody asks
     cdef object cause                    # the exception for connection_lost of a closing connection
-    cdef list queue                      # bytes objects to send, or None
-    cdef Py_ssize_t sent                 # bytes of queue[0] that are gone already
+    cdef bytes first                     # to send; None when nothing is queued
+    cdef list queue                      # bytes objects to send after it, or None: most answers are one piece
+    cdef Py_ssize_t sent                 # bytes of `first` that are gone already
     cdef Py_ssize_t queued               # bytes still to send
     cdef Py_ssize_t high                 # watermarks, in bytes
     cdef Py_ssize_t low
@@ -52,7 +53,8 @@ cdef class Connection(Watcher):
     cdef int want(self) except -1
     cdef int settle(self, uint32_t events) except -1
     cdef int read(self) except -1
-    cdef int pass_on(self, Py_ssize_t count) except -1
+    cdef int speak(self) except -1
+    cdef int passed_on(self, Sink sink, bint failed) except -1
     cdef int pour_backlog(self) except -1
     cdef int keep_rest(self, Sink former) except -1
     cdef int callback_failed(self, exc) except -1

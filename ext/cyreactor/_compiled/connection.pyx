@@ -128,7 +128,7 @@ cdef class Connection(Watcher):
             if self.backlog is not None:
                 self.pour_backlog()
             else:
-                self.pass_on(0)
+                self.speak()
         finally:
             self.leave()
 
@@ -179,40 +179,46 @@ cdef class Connection(Watcher):
     # --- reading ---
 
     cdef int read(self) except -1:
+        cdef Sink sink = self.sink
         cdef Py_ssize_t size = READ_SIZE, count
-        cdef int error
+        cdef int error, failed
         cdef char* place
         if self.backlog is not None:
             return self.pour_backlog()
         try:
-            place = self.sink.reserve(self.poller.scratch, &size)
+            place = sink.reserve(self.poller.scratch, &size)
+            count = recv(self.fd, place, size, 0)
+            error = errno
+            failed = sink.commit(max(count, 0))
         except (SystemExit, KeyboardInterrupt):
             raise
         except BaseException as exc:
             return self.callback_failed(exc)
-        count = recv(self.fd, place, size, 0)
-        error = errno
-        self.pass_on(max(count, 0))
+        if failed or sink is not self.sink:
+            self.passed_on(sink, failed)
         if count == 0:
             return self.on_eof()
         if count < 0 and error != EAGAIN and error != EINTR:
             self._fatal_error(os_error(error), "Fatal read error on socket transport")
         return 0
 
-    cdef int pass_on(self, Py_ssize_t count) except -1:
-        """Commit to the sink; where the protocol was changed meanwhile, keep the rest for its successor."""
+    cdef int speak(self) except -1:
+        """Have the sink deliver what it held back."""
         cdef Sink sink = self.sink
-        cdef int failed = 0
+        cdef int failed
         try:
-            failed = sink.commit(count)
+            failed = sink.commit(0)
         except (SystemExit, KeyboardInterrupt):
             raise
         except BaseException as exc:
             return self.callback_failed(exc)
+        return self.passed_on(sink, failed)
+
+    cdef int passed_on(self, Sink sink, bint failed) except -1:
+        """The sink failed, or the protocol was changed: then its successor gets the rest."""
         if failed:
             self._end(sink.failure)
-            return 0
-        if sink is not self.sink:
+        elif sink is not self.sink:
             self.keep_rest(sink)
         return 0
 
@@ -228,12 +234,8 @@ cdef class Connection(Watcher):
             raise
         except BaseException as exc:
             return self.callback_failed(exc)
-        if failed:
-            self._end(sink.failure)
-            return 0
-        if sink is not self.sink:
-            self.keep_rest(sink)
-        if used < len(data):
+        self.passed_on(sink, failed)
+        if used < len(data) and not failed:
             self.backlog = (self.backlog or b"") + data[used:]
         return 0
 
@@ -350,11 +352,13 @@ cdef class Connection(Watcher):
         return True
 
     cdef int enqueue(self, bytes piece, Py_ssize_t start) except -1:
-        if self.queue is None:
-            self.queue = []
         if self.queued == 0:
+            self.first = piece
             self.sent = start
-        self.queue.append(piece)
+        elif self.queue is None:
+            self.queue = [piece]
+        else:
+            self.queue.append(piece)
         self.queued += PyBytes_GET_SIZE(piece) - start
         return 0
 
@@ -423,38 +427,27 @@ cdef class Connection(Watcher):
 
     cdef Py_ssize_t transmit(self) noexcept:
         """One system call for as much of the queue as one may carry."""
-        cdef iovec pieces[PIECES]
-        cdef msghdr message
-        cdef Py_ssize_t i, count = min(PyList_GET_SIZE(self.queue), PIECES)
-        cdef object piece
-        for i in range(count):
-            piece = <object> PyList_GET_ITEM(self.queue, i)
-            pieces[i].iov_base = PyBytes_AS_STRING(piece)
-            pieces[i].iov_len = PyBytes_GET_SIZE(piece)
-        pieces[0].iov_base = <char*> pieces[0].iov_base + self.sent
-        pieces[0].iov_len -= self.sent
-        if count == 1:
-            return send(self.fd, pieces[0].iov_base, pieces[0].iov_len, MSG_NOSIGNAL)
-        memset(&message, 0, sizeof(message))
-        message.msg_iov, message.msg_iovlen = pieces, count
-        return sendmsg(self.fd, &message, MSG_NOSIGNAL)
+        cdef const char* start = PyBytes_AS_STRING(self.first) + self.sent
+        cdef Py_ssize_t size = PyBytes_GET_SIZE(self.first) - self.sent
+        if self.queue is None:
+            return send(self.fd, start, size, MSG_NOSIGNAL)
+        return send_pieces(self.fd, start, size, self.queue)
 
     cdef int advance(self, Py_ssize_t count) except -1:
-        cdef Py_ssize_t gone = 0, size
+        cdef Py_ssize_t gone = 0, size = PyBytes_GET_SIZE(self.first)
         self.queued -= count
         if self.queued == 0:
-            self.queue = None
-            self.sent = 0
+            self.first = self.queue = None
             return 0
-        count += self.sent
-        while True:
-            size = PyBytes_GET_SIZE(<object> PyList_GET_ITEM(self.queue, gone))
-            if count < size:
-                break
-            count -= size
+        self.sent += count
+        while self.sent >= size:
+            self.sent -= size
+            self.first = <bytes> PyList_GET_ITEM(self.queue, gone)
+            size = PyBytes_GET_SIZE(self.first)
             gone += 1
-        self.sent = count
-        if gone:
+        if gone and gone == PyList_GET_SIZE(self.queue):
+            self.queue = None
+        elif gone:
             del self.queue[:gone]
         return 0
 
@@ -554,9 +547,8 @@ cdef class Connection(Watcher):
     cdef int lose(self, exc) except -1:
         self.state = LOST
         self.sink.halted = True
-        self.queue = None
-        self.backlog = None
-        self.queued = self.sent = 0
+        self.first = self.queue = self.backlog = None
+        self.queued = 0
         self.full = False
         self.poller.unwatch(self)
         self._loop.call_soon(self._finish, exc)
@@ -617,6 +609,21 @@ cdef Sink make_sink(Connection connection, object protocol):
     if isinstance(protocol, asyncio.BufferedProtocol):
         return BufferedSink(protocol)
     return ProtocolSink(protocol)
+
+
+cdef Py_ssize_t send_pieces(int fd, const char* start, Py_ssize_t size, list queue) noexcept:
+    cdef iovec pieces[PIECES]
+    cdef msghdr message
+    cdef Py_ssize_t i, count = min(PyList_GET_SIZE(queue), PIECES - 1)
+    cdef object piece
+    pieces[0].iov_base, pieces[0].iov_len = <char*> start, size
+    for i in range(count):
+        piece = <object> PyList_GET_ITEM(queue, i)
+        pieces[i + 1].iov_base = PyBytes_AS_STRING(piece)
+        pieces[i + 1].iov_len = PyBytes_GET_SIZE(piece)
+    memset(&message, 0, sizeof(message))
+    message.msg_iov, message.msg_iovlen = pieces, count + 1
+    return sendmsg(fd, &message, MSG_NOSIGNAL)
 
 
 cdef bytes as_bytes(object data):

@@ -204,9 +204,11 @@ cdef class LineFramer(Framer):
     def frame(self, message):
         """The line with its end. Raises ValueError for what is not one line within the limit."""
         cdef bytes line = as_message(self, message)
-        if b"\n" in line or line.endswith(b"\r"):
+        cdef Py_ssize_t size = PyBytes_GET_SIZE(line)
+        cdef const char* data = PyBytes_AS_STRING(line)
+        if memchr(data, 10, size) != NULL or size and data[size - 1] == 13:
             raise ValueError("a line must not contain LF nor end in CR: the peer would read something else")
-        return line + b"\n"
+        return concatenate(NULL, 0, line, b"\n", 1)
 
 
 cdef class DelimiterFramer(Framer):
@@ -276,7 +278,13 @@ cdef class LengthPrefixFramer(Framer):
     def frame(self, message):
         """The message after its length. Raises ValueError for one over the limit."""
         cdef bytes body = as_message(self, message)
-        return len(body).to_bytes(self.width, self.byteorder) + body
+        cdef uint64_t length = <uint64_t> PyBytes_GET_SIZE(body)
+        cdef char[8] prefix
+        cdef int i
+        for i in range(self.width):
+            prefix[i if self.little else self.width - 1 - i] = <char> (length & 255)
+            length >>= 8
+        return concatenate(prefix, self.width, body, NULL, 0)
 
 
 cdef class FixedLengthFramer(Framer):
@@ -344,10 +352,22 @@ cdef bytes as_message(Framer framer, object message):
     """What is to be framed, as bytes within the framer's limit."""
     if not isinstance(message, (bytes, bytearray, memoryview)):
         raise TypeError(f"a message must be a bytes-like object, not {type(message).__name__!r}")
-    cdef bytes body = bytes(message)
-    if len(body) > framer.max_length:
+    cdef bytes body = message if type(message) is bytes else bytes(message)
+    if PyBytes_GET_SIZE(body) > framer.max_length:
         raise ValueError(f"a message of {len(body)} bytes is over the limit of {framer.max_length}")
     return body
+
+
+cdef bytes concatenate(
+    const char* head, Py_ssize_t head_size, bytes body, const char* tail, Py_ssize_t tail_size
+):
+    cdef Py_ssize_t size = PyBytes_GET_SIZE(body)
+    cdef bytes whole = PyBytes_FromStringAndSize(NULL, head_size + size + tail_size)
+    cdef char* at = PyBytes_AS_STRING(whole)
+    memcpy(at, head, head_size)
+    memcpy(at + head_size, PyBytes_AS_STRING(body), size)
+    memcpy(at + head_size + size, tail, tail_size)
+    return whole
 
 
 cdef Py_ssize_t search(

@@ -166,7 +166,7 @@ cdef class Poller:
         cdef Watcher watcher
         for i in range(count):
             tag = self.events[i].data.u64
-            fd = <Py_ssize_t> (tag & 0xFFFFFFFF)
+            fd = <uint32_t> tag
             if fd >= len(self.watchers):
                 continue
             watcher = <Watcher> self.watchers[fd]

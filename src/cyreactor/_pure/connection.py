@@ -34,6 +34,7 @@ from ..limits import (
     LOST_WRITES_BEFORE_WARNING,
     LOW_WATER,
     PIECES_PER_SEND,
+    READ_SIZE,
 )
 from .poller import EVENT_READ, EVENT_WRITE, Watcher
 from .sink import BufferedSink, ProtocolSink, Sink
@@ -69,6 +70,8 @@ class Connection(Watcher, asyncio.Transport):
         self.fd = sock.fileno()
         self.peer: Any = None  # the address that accept gave
         self.cause: BaseException | None = None  # for connection_lost of a closing connection
+        self.receive: Callable[[int], Any]  # reads for the sink
+        self.readable = False  # is open, not paused, and the peer has not ended
         self.queue: list[bytes] = []
         self.sent = 0  # bytes of queue[0] that are gone already
         self.queued = 0  # bytes still to send
@@ -100,6 +103,7 @@ class Connection(Watcher, asyncio.Transport):
     def begin(self) -> None:
         if self.state == BORN:
             self.state = OPEN
+            self.readable = not self.paused
         try:
             self._dispatch(self.protocol.connection_made, self)
         except (SystemExit, KeyboardInterrupt):
@@ -114,28 +118,37 @@ class Connection(Watcher, asyncio.Transport):
     # --- dispatch ---
 
     def on_ready(self, events: int) -> None:
-        self._dispatch(self._respond, events)
-        self._settle(events)
+        self.context.run(self._respond, events)
+        if not self.readable or events & EVENT_WRITE:
+            self._settle(events)
 
     def _respond(self, events: int) -> None:
-        if events & EVENT_READ and self._reading():
-            self._read()
-        if self.full and events & EVENT_WRITE:
-            self.full = False
-            if self.queued:
-                self._send_queued()
+        self.dispatching = True
+        try:
+            if events & EVENT_READ and self.readable:
+                self._read()
+            if self.full and events & EVENT_WRITE:
+                self.full = False
+        finally:
+            self._leave()
+
+    def _leave(self) -> None:
+        """The end of a dispatch: what its callbacks wrote leaves in one send."""
+        self.dispatching = False
+        if self.queued and not self.full and self.state <= CLOSING:
+            self._send_queued()
 
     def _deliver(self) -> None:
         """Deliver what was held back while reading was paused, or left by a former protocol."""
-        if not self._reading():
+        if not self.readable:
             return
         if self.backlog:
             self._dispatch(self._pour_backlog)
         else:
-            self._dispatch(self._pass_on, 0)
+            self._dispatch(self._speak)
 
     def _dispatch(self, callback: Callable[..., Any], *args: Any) -> None:
-        """Call in the connection's context; what the callbacks wrote leaves in one send."""
+        """Call in the connection's context, and send what the callbacks wrote."""
         self.context.run(self._dispatch_in_context, callback, args)
 
     def _dispatch_in_context(self, callback: Callable[..., Any], args: Any) -> None:
@@ -143,17 +156,12 @@ class Connection(Watcher, asyncio.Transport):
         try:
             callback(*args)
         finally:
-            self.dispatching = False
-            if self.queued and not self.full and self.state <= CLOSING:
-                self._send_queued()
-
-    def _reading(self) -> bool:
-        return self.state == OPEN and not self.paused and not self.ended
+            self._leave()
 
     def _want(self) -> None:
         """See that the selector reports all that is wanted; it may report more."""
         interest = self.interest if self.watched else 0
-        if self._reading():
+        if self.readable:
             interest |= EVENT_READ
         if self.full:
             interest |= EVENT_WRITE
@@ -164,7 +172,7 @@ class Connection(Watcher, asyncio.Transport):
         """After an event, see that no unwanted one comes again."""
         if not self.watched or self.state > CLOSING:
             return
-        interest = (EVENT_READ if self._reading() else 0) | (EVENT_WRITE if self.full else 0)
+        interest = (EVENT_READ if self.readable else 0) | (EVENT_WRITE if self.full else 0)
         if interest == 0:
             # Selectors cannot tell a hang-up from data, and none takes an empty interest.
             self.poller.unwatch(self)
@@ -177,31 +185,45 @@ class Connection(Watcher, asyncio.Transport):
         if self.backlog:
             self._pour_backlog()
             return
+        sink = self.sink
         try:
-            count = self.sink.read(self.sock)
+            received = self.receive(READ_SIZE)
         except (BlockingIOError, InterruptedError):
             return
         except (SystemExit, KeyboardInterrupt):
             raise
         except OSError as exc:
             self._fatal_error(exc, "Fatal read error on socket transport")
+            return
         except BaseException as exc:
             self._callback_failed(exc)
-        else:
-            self._pass_on(count)
-            if count == 0:
-                self._on_eof()
-
-    def _pass_on(self, count: int) -> None:
-        """Commit to the sink; where the protocol was changed meanwhile, keep the rest for its successor."""
-        sink = self.sink
+            return
         try:
-            failed = sink.commit(count)
+            failed = sink.commit(received)
         except (SystemExit, KeyboardInterrupt):
             raise
         except BaseException as exc:
             self._callback_failed(exc)
             return
+        if failed or sink is not self.sink:
+            self._passed_on(sink, failed)
+        if not received:
+            self._on_eof()
+
+    def _speak(self) -> None:
+        """Have the sink deliver what it held back."""
+        sink = self.sink
+        try:
+            failed = sink.commit(b"")
+        except (SystemExit, KeyboardInterrupt):
+            raise
+        except BaseException as exc:
+            self._callback_failed(exc)
+        else:
+            self._passed_on(sink, failed)
+
+    def _passed_on(self, sink: Sink, failed: bool) -> None:
+        """The sink failed, or the protocol was changed: then its successor gets the rest."""
         if failed:
             self._end(sink.failure)
         elif sink is not self.sink:
@@ -217,12 +239,9 @@ class Connection(Watcher, asyncio.Transport):
         except BaseException as exc:
             self._callback_failed(exc)
             return
-        if failed:
-            self._end(sink.failure)
-            return
-        if sink is not self.sink:
-            self._keep_rest(sink)
-        self.backlog += data[used:]
+        self._passed_on(sink, failed)
+        if not failed:
+            self.backlog += data[used:]
 
     def _keep_rest(self, former: Sink) -> None:
         rest = former.take()
@@ -237,6 +256,7 @@ class Connection(Watcher, asyncio.Transport):
         if self.state != OPEN:
             return
         self.ended = True
+        self.readable = False
         try:
             keep_open = self.protocol.eof_received()
         except (SystemExit, KeyboardInterrupt):
@@ -255,6 +275,7 @@ class Connection(Watcher, asyncio.Transport):
         """No more data for the protocol until ``resume_reading``; the rest of a batch is kept."""
         if self.is_reading():
             self.paused = True
+            self.readable = False
             self.sink.halted = True
 
     def resume_reading(self) -> None:
@@ -264,6 +285,7 @@ class Connection(Watcher, asyncio.Transport):
         self.paused = False
         self.sink.halted = False
         if self.state == OPEN:
+            self.readable = not self.ended
             self._want()
             if self.backlog or not isinstance(self.sink, (ProtocolSink, BufferedSink)):
                 self._loop.call_soon(self._deliver)
@@ -278,6 +300,7 @@ class Connection(Watcher, asyncio.Transport):
         self.protocol = protocol
         self.sink = _make_sink(self, protocol)
         self.sink.halted = self.paused or self.state > OPEN
+        self.receive = self.sink.reader(self.sock)
         if former is not None:
             former.halted = True
             if not self.dispatching:
@@ -294,11 +317,13 @@ class Connection(Watcher, asyncio.Transport):
             return
         if self.state > OPEN:
             self._write_lost()
-        elif not self._holds() and not self.queued:
-            self._send_now(piece)
+        elif self.dispatching or self._holds() or self.queued:
+            self.queue.append(piece)
+            self.queued += len(piece)
+            if not self.dispatching or self.queued > self.high:
+                self._after_write()
         else:
-            self._enqueue(piece, 0)
-            self._after_write()
+            self._send_now(piece)
 
     def writelines(self, list_of_data: Any) -> None:
         """Send several pieces as one write."""
@@ -311,9 +336,9 @@ class Connection(Watcher, asyncio.Transport):
         if self.state > OPEN:
             self._write_lost()
             return
-        at_once = not self._holds() and not self.queued
-        for piece in pieces:
-            self._enqueue(piece, 0)
+        at_once = not (self.dispatching or self._holds() or self.queued)
+        self.queue += pieces
+        self.queued += sum(map(len, pieces))
         if at_once:
             self._send_queued()
             self._throttle()
@@ -332,16 +357,8 @@ class Connection(Watcher, asyncio.Transport):
         """True: streams can be half-closed."""
         return True
 
-    def _enqueue(self, piece: bytes, start: int) -> None:
-        if not self.queued:
-            self.sent = start
-        self.queue.append(piece)
-        self.queued += len(piece) - start
-
     def _holds(self) -> bool:
-        """Whether a write waits for the end of the dispatch, or for the flush before the wait."""
-        if self.dispatching:
-            return True
+        """Whether a write from outside of a dispatch waits for the flush before the wait."""
         if self.written == self.poller.iteration:
             if not self.repeated:
                 self.repeated = True
@@ -380,7 +397,9 @@ class Connection(Watcher, asyncio.Transport):
             return
         if count == len(piece):
             return
-        self._enqueue(piece, count)
+        self.queue.append(piece)
+        self.sent = count
+        self.queued = len(piece) - count
         self.full = True
         self._want()
         self._throttle()
@@ -509,6 +528,7 @@ class Connection(Watcher, asyncio.Transport):
         self.state = CLOSING
         self.cause = exc
         self.sink.halted = True
+        self.readable = False
         self.backlog = b""
         if born and not self.queued:
             self._finish_writing()
@@ -521,6 +541,7 @@ class Connection(Watcher, asyncio.Transport):
     def _lose(self, exc: BaseException | None) -> None:
         self.state = LOST
         self.sink.halted = True
+        self.readable = False
         self.queue.clear()
         self.backlog = b""
         self.queued = self.sent = 0
@@ -545,6 +566,7 @@ class Connection(Watcher, asyncio.Transport):
         self.sink.take()
         self.sink = Sink()
         self.sink.halted = True
+        self.receive = self.sink.reader(self.sock)
         self.protocol = self._loop = self._server = self.cause = None
 
     # --- what the rare paths ask, and what they give ---
@@ -561,7 +583,7 @@ class Connection(Watcher, asyncio.Transport):
         """What ``repr`` says of the state."""
         if self.state == CLOSED:
             return "closed"
-        reading = "polling" if self._reading() else "idle"
+        reading = "polling" if self.readable else "idle"
         writing = "polling" if self.full else "idle"
         closing = "closing " if self.state > OPEN else ""
         return f"{closing}fd={self.fd} read={reading} write=<{writing}, bufsize={self.queued}>"

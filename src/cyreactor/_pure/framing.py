@@ -11,22 +11,14 @@ the framer, take its bytes or halt it: between two messages all state is in its 
 
 from __future__ import annotations
 
-import socket
-from typing import Any, Literal, NamedTuple
+from collections.abc import Callable
+from typing import Any, Literal
 
 from ..errors import FramingError
-from ..limits import MESSAGE_LIMIT, READ_SIZE
+from ..limits import MESSAGE_LIMIT
 from .sink import Sink
 
 Buffer = bytes | bytearray | memoryview
-
-
-class Found(NamedTuple):
-    """A whole message in the buffer: where its content starts, its length, and that of all of it."""
-
-    body: int
-    length: int
-    total: int
 
 
 class Framer(Sink):
@@ -67,13 +59,7 @@ class Framer(Sink):
         """
         if self.failure is not None:
             raise self.failure
-        found = self._find(self.data, self.start)
-        if found is None:
-            return None
-        body = self.start + found.body
-        self.start += found.total
-        self.scanned = 0
-        return bytes(self.data[body : body + found.length])
+        return self._cut(self.data, self.start)
 
     def __iter__(self) -> Framer:
         return self
@@ -99,27 +85,26 @@ class Framer(Sink):
         """Call the protocol's ``message_received`` for each message from now on."""
         self.receiver = protocol
 
-    def read(self, sock: socket.socket) -> int:
-        data = sock.recv(READ_SIZE)
-        if data:
-            self.feed(data)
-        return len(data)
-
-    def commit(self, count: int) -> bool:
-        if self.receiver is None:
-            return False
-        message_received = self.receiver.message_received
+    def commit(self, received: bytes) -> bool:
+        if self.failure is not None:
+            return True
         try:
-            while not self.halted:
-                message = self.next_message()
-                if message is None:
-                    break
-                message_received(message)
+            if received:
+                self.feed(received)
+            if self.receiver is not None:
+                self._deliver(self.receiver.message_received)
         except FramingError as exc:
             if exc is not self.failure:
                 raise
             return True
         return False
+
+    def _deliver(self, message_received: Callable[[bytes], Any]) -> None:
+        while not self.halted:
+            message = self._cut(self.data, self.start)
+            if message is None:
+                break
+            message_received(message)
 
     def take(self) -> bytes:
         rest = bytes(self.data[self.start :])
@@ -129,14 +114,19 @@ class Framer(Sink):
         return rest
 
     def pour(self, data: bytes) -> tuple[bool, int]:
-        self.feed(data)
-        return self.commit(len(data)), len(data)
+        return self.commit(data), len(data)
 
     # --- the bytes ---
 
-    def _find(self, data: bytes | bytearray, start: int) -> Found | None:
-        """The message that starts there; None while it is incomplete."""
+    def _cut(self, data: bytes | bytearray, start: int) -> bytes | None:
+        """Take the message that starts there off the buffer; None while it is incomplete."""
         raise NotImplementedError
+
+    def _taken(self, body: int, end: int, next_start: int) -> bytes:
+        """The message between the two places, with the next one starting at the third."""
+        self.start = next_start
+        self.scanned = 0
+        return bytes(self.data[body:end])
 
     def _too_long(self) -> FramingError:
         return self._broken(f"message longer than {self.max_length} bytes")
@@ -154,19 +144,18 @@ class LineFramer(Framer):
 
     __slots__ = ()
 
-    def _find(self, data: bytes | bytearray, start: int) -> Found | None:
-        mark = data.find(b"\n", start + self.scanned)
+    def _cut(self, data: bytes | bytearray, start: int) -> bytes | None:
+        mark = end = data.find(b"\n", start + self.scanned)
         if mark < 0:
             self.scanned = size = len(data) - start
             if size > self.max_length + (size > 0 and data[-1] == 13):
                 raise self._too_long()
             return None
-        length = mark - start
-        if length and data[mark - 1] == 13:
-            length -= 1
-        if length > self.max_length:
+        if mark > start and data[mark - 1] == 13:
+            end -= 1
+        if end - start > self.max_length:
             raise self._too_long()
-        return Found(0, length, mark + 1 - start)
+        return self._taken(start, end, mark + 1)
 
     def frame(self, message: Buffer) -> bytes:
         """The line with its end. Raises ValueError for what is not one line within the limit."""
@@ -190,7 +179,7 @@ class DelimiterFramer(Framer):
             raise ValueError("the delimiter must not be empty")
         super().__init__(max_length)
 
-    def _find(self, data: bytes | bytearray, start: int) -> Found | None:
+    def _cut(self, data: bytes | bytearray, start: int) -> bytes | None:
         width = len(self.delimiter)
         mark = data.find(self.delimiter, start + self.scanned)
         if mark < 0:
@@ -199,10 +188,9 @@ class DelimiterFramer(Framer):
             if size >= self.max_length + width:
                 raise self._too_long()
             return None
-        length = mark - start
-        if length > self.max_length:
+        if mark - start > self.max_length:
             raise self._too_long()
-        return Found(0, length, length + width)
+        return self._taken(start, mark, mark + width)
 
     def frame(self, message: Buffer) -> bytes:
         """The message and the delimiter. Raises ValueError where the peer would see another message."""
@@ -233,7 +221,7 @@ class LengthPrefixFramer(Framer):
         super().__init__(max_length)
         self.max_length = min(self.max_length, 256**width - 1)
 
-    def _find(self, data: bytes | bytearray, start: int) -> Found | None:
+    def _cut(self, data: bytes | bytearray, start: int) -> bytes | None:
         body = start + self.width
         if len(data) < body:
             return None
@@ -242,7 +230,7 @@ class LengthPrefixFramer(Framer):
             raise self._too_long()
         if len(data) < body + length:
             return None
-        return Found(self.width, length, self.width + length)
+        return self._taken(body, body + length, body + length)
 
     def frame(self, message: Buffer) -> bytes:
         """The message after its length. Raises ValueError for one over the limit."""
@@ -259,8 +247,9 @@ class FixedLengthFramer(Framer):
         self.size = _positive("size", size)
         super().__init__(size)
 
-    def _find(self, data: bytes | bytearray, start: int) -> Found | None:
-        return Found(0, self.size, self.size) if len(data) - start >= self.size else None
+    def _cut(self, data: bytes | bytearray, start: int) -> bytes | None:
+        end = start + self.size
+        return self._taken(start, end, end) if len(data) >= end else None
 
     def frame(self, message: Buffer) -> bytes:
         """The message itself. Raises ValueError for one of another size."""
@@ -278,7 +267,7 @@ class NetstringFramer(Framer):
 
     __slots__ = ()
 
-    def _find(self, data: bytes | bytearray, start: int) -> Found | None:
+    def _cut(self, data: bytes | bytearray, start: int) -> bytes | None:
         length, at = 0, start
         while at < len(data) and 48 <= data[at] <= 57:
             if at > start and data[start] == 48:
@@ -296,7 +285,7 @@ class NetstringFramer(Framer):
             return None
         if data[end] != 44:
             raise self._broken("netstring without a comma at its end")
-        return Found(at + 1 - start, length, end + 1 - start)
+        return self._taken(at + 1, end, end + 1)
 
     def frame(self, message: Buffer) -> bytes:
         """The message as a netstring. Raises ValueError for one over the limit."""
@@ -314,7 +303,7 @@ def _as_message(framer: Framer, message: Buffer) -> bytes:
     """What is to be framed, as bytes within the framer's limit."""
     if not isinstance(message, (bytes, bytearray, memoryview)):
         raise TypeError(f"a message must be a bytes-like object, not {type(message).__name__!r}")
-    body = bytes(message)
+    body = message if type(message) is bytes else bytes(message)
     if len(body) > framer.max_length:
         raise ValueError(f"a message of {len(body)} bytes is over the limit of {framer.max_length}")
     return body

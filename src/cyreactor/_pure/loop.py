@@ -155,8 +155,12 @@ class Loop(EventLoop):
         ready = self._ready
         for _ in range(len(ready)):
             handle = ready.popleft()
-            if not handle._cancelled:
+            if handle._cancelled:
+                continue
+            if self._debug:
                 self._run_watched(handle)
+            else:
+                handle._run()
 
     def _run_watched(self, handle: asyncio.Handle) -> None:
         """Run a handle; in debug mode say when it took long."""
@@ -177,14 +181,15 @@ class Loop(EventLoop):
 
     def _iterate(self, longest: float | None) -> None:
         self._poller.flush()
-        self._poller.poll(self._patience(longest))
+        self._poller.poll(0 if self._ready else self._patience(longest))
         if self._timers:
             self._expire()
-        self._run_ready()
+        if self._ready:
+            self._run_ready()
 
     def _patience(self, longest: float | None) -> float | None:
         """How long this iteration may wait, in seconds; None without end."""
-        if self._ready or self._stopping:
+        if self._stopping:
             return 0
         while self._timers and self._timers[0][2]._cancelled:
             heapq.heappop(self._timers)

@@ -11,11 +11,15 @@ from __future__ import annotations
 
 import select
 import selectors
+from typing import Any
 
-from ..limits import LONGEST_WAIT
+from ..limits import EVENTS_PER_POLL, LONGEST_WAIT
 
 EVENT_READ = selectors.EVENT_READ
 EVENT_WRITE = selectors.EVENT_WRITE
+
+# Of select.epoll where there is one.
+EPOLLIN, EPOLLOUT = 1, 4
 
 # The shortest wait that epoll and poll can express, in seconds.
 MILLISECOND = 0.001
@@ -40,9 +44,11 @@ class Poller:
 
     def __init__(self, selector: selectors.BaseSelector) -> None:
         self.selector = selector
+        self.watchers: dict[int, Watcher] = {}  # by descriptor
         self.held: list[Watcher] = []  # with writes to flush before the next wait
         self.iteration = 0  # flushes so far: tells two writes of one iteration
-        self.precise = _finer_wait(selector)
+        self.epoll = _epoll_of(selector)
+        self.precise = self.epoll is not None and self.epoll.fileno() < 1024  # for select()
 
     @property
     def backend(self) -> str:
@@ -51,17 +57,17 @@ class Poller:
 
     def watcher(self, fd: int) -> Watcher | None:
         """Who watches the descriptor; None where nobody does."""
-        key = self.selector.get_map().get(fd)
-        return None if key is None else key.data
+        return self.watchers.get(fd)
 
     def all_watchers(self) -> list[Watcher]:
         """Everybody who watches a descriptor now."""
-        return [key.data for key in (self.selector.get_map() or {}).values()]
+        return list(self.watchers.values())
 
     def close(self) -> None:
         """Give the descriptors back; watchers hear nothing more."""
         for watcher in self.all_watchers():
             watcher.watched = False
+        self.watchers.clear()
         self.held.clear()
         self.selector.close()
 
@@ -70,19 +76,21 @@ class Poller:
         if not watcher.watched:
             self._register(watcher, interest)
         elif watcher.interest != interest:
-            self.selector.modify(watcher.fd, interest, watcher)
+            self.selector.modify(watcher.fd, interest)
         watcher.interest = interest
 
     def _register(self, watcher: Watcher, interest: int) -> None:
-        former = self.watcher(watcher.fd)
+        former = self.watchers.get(watcher.fd)
         if former is not None:  # its descriptor was closed behind our back, and the number reused
             self.unwatch(former)
-        self.selector.register(watcher.fd, interest, watcher)
+        self.selector.register(watcher.fd, interest)
+        self.watchers[watcher.fd] = watcher
         watcher.watched = True
 
     def unwatch(self, watcher: Watcher) -> None:
         if watcher.watched:
             watcher.watched = False
+            del self.watchers[watcher.fd]
             self.selector.unregister(watcher.fd)
 
     def hold(self, watcher: Watcher) -> None:
@@ -91,6 +99,8 @@ class Poller:
     def flush(self) -> None:
         """Send what was held: nothing queued survives into a wait that may block."""
         self.iteration += 1
+        if not self.held:
+            return
         done = 0
         try:
             while done < len(self.held):
@@ -101,26 +111,42 @@ class Poller:
 
     def poll(self, timeout: float | None) -> None:
         """Wait at most ``timeout`` seconds (None: until something happens) and dispatch."""
-        if timeout is not None and timeout > 0:
+        if timeout:
             timeout = self._wait_precisely(min(timeout, LONGEST_WAIT))
-        for key, events in self.selector.select(timeout):
-            watcher = key.data
-            if watcher.watched and watcher.fd == key.fd:
+        for watcher, events in self._select(timeout):
+            if watcher.watched:
                 watcher.on_ready(events)
+
+    def _select(self, timeout: float | None) -> list[tuple[Watcher, int]]:
+        """Who is ready, looked up before anybody's callback may close a descriptor and reuse its number."""
+        watchers = self.watchers
+        if self.epoll is None:
+            ready = self.selector.select(timeout)
+            return [(watchers[key.fd], events) for key, events in ready if key.fd in watchers]
+        if timeout is None:
+            timeout = -1
+        return [
+            (watchers[fd], EVENT_READ if events == EPOLLIN else _from_epoll(events))
+            for fd, events in self.epoll.poll(timeout, EVENTS_PER_POLL)
+            if fd in watchers
+        ]
 
     def _wait_precisely(self, timeout: float) -> float:
         """What is left to wait for the selector: whole milliseconds, or nothing more."""
-        if self.precise is None:
+        if not self.precise:
             return timeout
         if timeout >= 2 * MILLISECOND:
             return timeout - MILLISECOND
-        select.select([self.precise], [], [], timeout)
+        select.select([self.epoll], [], [], timeout)
         return 0
 
 
-def _finer_wait(selector: selectors.BaseSelector) -> int | None:
-    """A selector that counts in milliseconds but has a descriptor can be waited for by select()."""
-    if type(selector).__name__ not in ("EpollSelector", "DevpollSelector"):
-        return None
-    fd: int = selector.fileno()  # type: ignore[attr-defined]
-    return fd if fd < 1024 else None
+def _epoll_of(selector: selectors.BaseSelector) -> Any:
+    """The selector's own epoll object, to poll without a detour; None for any other selector."""
+    found = getattr(selector, "_selector", None)
+    return found if type(selector).__name__ == "EpollSelector" and hasattr(found, "poll") else None
+
+
+def _from_epoll(events: int) -> int:
+    """A hang-up or an error lets whoever waits for anything go on, and meet it."""
+    return (EVENT_READ if events & ~EPOLLOUT else 0) | (EVENT_WRITE if events & ~EPOLLIN else 0)

@@ -1,15 +1,16 @@
 """What a connection reads into: the protocol's own callbacks, or a parser.
 
-The contract is that of the compiled twin, with one step fewer: ``read`` takes what the socket has
-(the twin's ``reserve`` and the system call), ``commit`` says what becomes of it.
+The contract is that of the compiled twin, told in Python's terms: ``reader`` gives the function that
+reads (the twin's ``reserve`` and the system call), ``commit`` gets what it returned. Nothing to read
+raises BlockingIOError, the end of the stream is falsy.
 """
 
 from __future__ import annotations
 
 import asyncio
 import socket
-
-from ..limits import READ_SIZE
+from collections.abc import Callable
+from typing import Any
 
 
 class Sink:
@@ -26,11 +27,11 @@ class Sink:
         self.failure = None  # the exception for connection_lost, set before `commit` returns True
         self.callback = ""  # the name of the protocol's method that is being called
 
-    def read(self, sock: socket.socket) -> int:
-        """Read once; returns the number of bytes, 0 at the end of the stream."""
-        raise NotImplementedError
+    def reader(self, sock: socket.socket) -> Callable[[int], Any]:
+        """What reads at most so many bytes from the socket, once."""
+        return sock.recv
 
-    def commit(self, count: int) -> bool:
+    def commit(self, received: Any) -> bool:
         """Deliver what was read, and what was held back; true when the peer broke the protocol."""
         raise NotImplementedError
 
@@ -46,27 +47,20 @@ class Sink:
 class ProtocolSink(Sink):
     """Bytes as they come, for ``data_received``."""
 
-    __slots__ = ("data", "protocol")
+    __slots__ = ("protocol",)
 
     def __init__(self, protocol: asyncio.Protocol) -> None:
         super().__init__()
         self.protocol = protocol
         self.callback = "data_received"
-        self.data = b""
 
-    def read(self, sock: socket.socket) -> int:
-        self.data = sock.recv(READ_SIZE)
-        return len(self.data)
-
-    def commit(self, count: int) -> bool:
-        if count:
-            data, self.data = self.data, b""
-            self.protocol.data_received(data)
+    def commit(self, received: bytes) -> bool:
+        if received:
+            self.protocol.data_received(received)
         return False
 
     def pour(self, data: bytes) -> tuple[bool, int]:
-        self.data = data
-        return self.commit(len(data)), len(data)
+        return self.commit(data), len(data)
 
 
 class BufferedSink(Sink):
@@ -85,14 +79,17 @@ class BufferedSink(Sink):
             raise RuntimeError("get_buffer() returned an empty buffer")
         return buffer
 
-    def read(self, sock: socket.socket) -> int:
-        with self.reserve() as buffer:
-            return sock.recv_into(buffer)
+    def reader(self, sock: socket.socket) -> Callable[[int], int]:
+        def receive(limit: int) -> int:
+            with self.reserve() as buffer:
+                return sock.recv_into(buffer)
 
-    def commit(self, count: int) -> bool:
-        if count:
+        return receive
+
+    def commit(self, received: int) -> bool:
+        if received:
             self.callback = "buffer_updated"
-            self.protocol.buffer_updated(count)
+            self.protocol.buffer_updated(received)
         return False
 
     def pour(self, data: bytes) -> tuple[bool, int]:
