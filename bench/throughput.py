@@ -86,7 +86,8 @@ def main():
         for row, workload in WORKLOADS.items():
             if options.only in row:
                 servers = measure(workload, labels, folder, options)
-                print(f"| {row} | {' | '.join(cell(servers.get(column)) for column in columns)} |", flush=True)
+                cells = [cell(servers.get(column)) for column in columns]
+                print(f"| {row} | {' | '.join(cells)} |", flush=True)
 
 
 def cell(server):
