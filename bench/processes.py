@@ -61,12 +61,16 @@ class Counter:
         return struct.unpack(f"{len(KINDS)}Q", self.memory[:])
 
 
+def pin(cpu):
+    """For a new process: what ties it to a CPU; None to let the kernel choose."""
+    return None if cpu is None else lambda: os.sched_setaffinity(0, {cpu})
+
+
 @contextlib.contextmanager
 def serving(command, cpu=None, **environment):
     """Run a server that prints its port first; yields its process and the port."""
-    pin = (lambda: os.sched_setaffinity(0, {cpu})) if cpu is not None else None
     server = subprocess.Popen(
-        command, env={**os.environ, **environment}, stdout=subprocess.PIPE, text=True, preexec_fn=pin
+        command, env={**os.environ, **environment}, stdout=subprocess.PIPE, text=True, preexec_fn=pin(cpu)
     )
     try:
         line = server.stdout.readline()

@@ -14,7 +14,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from processes import available, build, python_server, serving
+from processes import available, build, pin, python_server, serving
 
 # The label of a row: the workload, connections, bytes and lines of a request, bytes of the answer.
 WORKLOADS = {
@@ -39,7 +39,7 @@ class Server:
         command = [load, *map(str, (self.port, connections, request, lines, answer, seconds))]
         done = subprocess.run(
             command, capture_output=True, text=True, check=True,
-            preexec_fn=lambda: os.sched_setaffinity(0, {client_cpu}),
+            preexec_fn=pin(client_cpu),
         )
         trips, elapsed = done.stdout.split()
         self.throughput.append(int(trips) / float(elapsed))
@@ -53,7 +53,7 @@ def cpu_seconds(pid):
 
 def measure(workload, labels, folder, options):
     """The servers of a workload after all rounds."""
-    server_cpu, client_cpu = sorted(os.sched_getaffinity(0))[:2]
+    server_cpu, client_cpu = (None, None) if options.unpinned else sorted(os.sched_getaffinity(0))[:2]
     with contextlib.ExitStack() as stack:
         servers = []
         if workload[0] == "echo":
@@ -72,6 +72,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seconds", type=float, default=1.0, help="of one measurement (default: 1)")
     parser.add_argument("--rounds", type=int, default=5, help="measurements of each (default: 5)")
+    parser.add_argument("--unpinned", action="store_true", help="let the kernel choose the CPUs, as users do")
     parser.add_argument("--only", default="", help="rows whose label contains this")
     parser.add_argument("labels", nargs="*", help="what to compare (default: all that is installed)")
     options = parser.parse_args()

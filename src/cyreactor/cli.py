@@ -56,6 +56,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (OSError, ImportError, AttributeError, TypeError, ValueError, OverflowError) as exc:
         print(f"cyreactor: {exc}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:  # a second one, while the first was obeyed
+        return 130
     return code
 
 

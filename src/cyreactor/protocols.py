@@ -87,7 +87,9 @@ class FramedProtocol(Protocol):
         framer = self.framer
         if not isinstance(framer, framing.Framer):
             return None
-        framer.attach(self)
+        framer.attach(self, transport)
+        if type(self).send_message is FramedProtocol.send_message:
+            self.send_message = framer.send  # type: ignore[method-assign]  # the same in one call less
         return framer
 
     # --- on other loops, and with framers that are not a core's ---

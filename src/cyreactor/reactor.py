@@ -12,16 +12,20 @@ import signal
 import socket
 import stat
 import threading
-from asyncio import base_events, sslproto
+from asyncio import base_events, events, sslproto
 from collections.abc import Callable, Coroutine, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
+from weakref import WeakSet
 
 from ._backend import listener, loop
 from .transport import Transport
 
 T = TypeVar("T")
 Factory = Callable[[], asyncio.BaseProtocol]
+
+# Those of this process, to be disowned by a child.
+_reactors: WeakSet[Reactor] = WeakSet()
 
 # Typed as what it is documented to be, that is, not at all.
 SSLProtocol: Any = sslproto.SSLProtocol
@@ -37,7 +41,10 @@ class Reactor(loop.Loop, asyncio.SelectorEventLoop):
 
     def __init__(self, selector: Any = None) -> None:
         self._listeners: dict[int, listener.Listener] = {}
+        self._resting: WeakSet[Transport] = WeakSet()  # open, but perhaps not known to the poller
+        self._disowned = False
         asyncio.SelectorEventLoop.__init__(self, self._adopt_selector(selector))
+        _reactors.add(self)
 
     def __enter__(self) -> Reactor:
         return self
@@ -106,10 +113,27 @@ class Reactor(loop.Loop, asyncio.SelectorEventLoop):
         """Run until ``stop()`` is called. KeyboardInterrupt and SystemExit leave it."""
         self.run_forever()
 
+    def run_once(self, timeout: float | None = None) -> None:
+        """Run one iteration: wait at most ``timeout`` seconds (None: until an event). For tests.
+
+        Raises RuntimeError on a closed loop, and in a callback: an iteration is no place for another.
+        """
+        self._check_closed()
+        if self.is_running():
+            raise RuntimeError("This event loop is already running")
+        outer = events._get_running_loop()
+        self._thread_id = threading.get_ident()
+        events._set_running_loop(self)
+        try:
+            self._iterate(-1.0 if timeout is None else max(0.0, timeout))
+        finally:
+            self._thread_id = None
+            events._set_running_loop(outer)
+
     def connections(self) -> Iterator[Transport]:
         """The stream connections that are open now."""
-        for watcher in self._poller.all_watchers():
-            if isinstance(watcher, Transport):
+        for watcher in {*self._poller.all_watchers(), *self._resting}:
+            if isinstance(watcher, Transport) and watcher.fd >= 0:
                 yield watcher
 
     # --- asyncio's seams ---
@@ -130,6 +154,16 @@ class Reactor(loop.Loop, asyncio.SelectorEventLoop):
         finally:
             if not getattr(self, "_signal_handlers", None):
                 signal.set_wakeup_fd(before)
+
+    def _disown(self) -> None:
+        """In a forked child: parent and child share the kernel's registrations, so touch none of them."""
+        self._disowned = True
+        self._release()
+
+    def _check_closed(self) -> None:
+        if self._disowned:
+            raise RuntimeError(f"{self!r} belongs to the process that forked this one: make a new loop here")
+        asyncio.SelectorEventLoop._check_closed(self)  # type: ignore[attr-defined]
 
     def close(self) -> None:
         if not self.is_closed():
@@ -225,6 +259,18 @@ def run(main: Coroutine[Any, Any, T], *, debug: bool | None = None) -> T:
         return runner.run(main)
 
 
+def _disown_all() -> None:
+    if _reactors:
+        signal.set_wakeup_fd(-1)  # or the child's signals would arrive in the parent's loop
+    for reactor in list(_reactors):
+        reactor._disown()
+    _reactors.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_disown_all)
+
+
 def _set_nodelay(sock: socket.socket) -> None:
     if sock.family in (socket.AF_INET, socket.AF_INET6) and sock.type == socket.SOCK_STREAM:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -232,6 +278,8 @@ def _set_nodelay(sock: socket.socket) -> None:
 
 def _bind_tcp(host: str | None, port: int | None, reuse_port: bool) -> list[socket.socket]:
     """A listening socket for each address that the host has."""
+    if port is not None and not 0 <= port <= 65535:  # the resolver would take it modulo 65536
+        raise OverflowError(f"port must be 0-65535, not {port}")
     found = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     sockets: list[socket.socket] = []
     try:
@@ -266,6 +314,7 @@ def _bind_unix(path: str) -> socket.socket:
 
 
 def _cannot_listen(where: str, exc: OSError) -> OSError:
-    return OSError(exc.errno, f"cannot listen on {where}: {os.strerror(exc.errno or 0)}")
+    why = os.strerror(exc.errno) if exc.errno else str(exc)
+    return OSError(exc.errno, f"cannot listen on {where}: {why}")
 
 

@@ -72,6 +72,10 @@ class Transport(connection.Connection):
             {"message": message, "exception": exc, "transport": self, "protocol": self.get_protocol()}
         )
 
+    def _rest(self) -> None:
+        """Nothing is awaited from the kernel: the loop must know the connection all the same."""
+        self._loop._resting.add(self)
+
     def _attach(self) -> None:
         if _SERVER_KNOWS_TRANSPORTS:
             self._server._attach(self)

@@ -36,6 +36,7 @@ cdef class Connection(Watcher):
     cdef uint8_t habit                   # iterations with several writes, see COALESCE_AFTER
     cdef bint paused                     # the user stopped reading
     cdef bint ended                      # the peer sent the end of the stream
+    cdef bint told                       # and eof_received was called: everything before it is delivered
     cdef bint eof_written                # the user will write no more
     cdef bint full                       # the kernel took less than was offered: waits for EPOLLOUT
     cdef bint throttled                  # the protocol was told to pause writing
@@ -57,8 +58,8 @@ cdef class Connection(Watcher):
     cdef int passed_on(self, Sink sink, bint failed) except -1
     cdef int pour_backlog(self) except -1
     cdef int keep_rest(self, Sink former) except -1
-    cdef int callback_failed(self, exc) except -1
-    cdef int on_eof(self) except -1
+    cdef int callback_failed(self, str callback, exc) except -1
+    cdef int tell_end(self) except -1
     cdef int enqueue(self, bytes piece, Py_ssize_t start) except -1
     cdef bint holds(self) except -1
     cdef int after_write(self) except -1

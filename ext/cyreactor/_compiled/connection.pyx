@@ -66,7 +66,11 @@ cdef class Connection(Watcher):
             self.fd = sock.fileno()
 
     def __init__(self, loop, sock, protocol, server=None):
-        self.set_protocol(protocol)
+        try:
+            self.set_protocol(protocol)
+        except BaseException:
+            self.fd, self.sock, self._loop = -1, None, None  # no connection: the socket stays its giver's
+            raise
         if server is not None:
             self._attach()
 
@@ -97,7 +101,7 @@ cdef class Connection(Watcher):
         except (SystemExit, KeyboardInterrupt):
             raise
         except BaseException as exc:
-            self._fatal_error(exc, "Fatal error: protocol.connection_made() call failed.")
+            self.callback_failed("connection_made", exc)
         finally:
             self.leave()
         if self.state == CLOSING and not self.queued:
@@ -121,7 +125,7 @@ cdef class Connection(Watcher):
 
     def _deliver(self):
         """Deliver what was held back while reading was paused, or left by a former protocol."""
-        if not self.reading():
+        if self.state != OPEN or self.paused:
             return
         self.enter()
         try:
@@ -129,6 +133,8 @@ cdef class Connection(Watcher):
                 self.pour_backlog()
             else:
                 self.speak()
+            if self.ended:
+                self.tell_end()
         finally:
             self.leave()
 
@@ -157,8 +163,11 @@ cdef class Connection(Watcher):
             interest |= EPOLLIN
         if self.full:
             interest |= EPOLLOUT
-        if interest and self.state <= CLOSING:
-            self.poller.watch(self, interest)
+        if self.state > CLOSING:
+            return 0
+        if interest:
+            return self.poller.watch(self, interest)
+        self._rest()
         return 0
 
     cdef int settle(self, uint32_t events) except -1:
@@ -171,9 +180,10 @@ cdef class Connection(Watcher):
         if self.full:
             interest |= EPOLLOUT
         if interest == 0 and events & (EPOLLHUP | EPOLLERR):
-            return self.poller.unwatch(self)
-        if events & self.interest & ~interest:
-            return self.poller.watch(self, interest)
+            self.poller.unwatch(self)
+            self._rest()
+        elif events & self.interest & ~interest:
+            self.poller.watch(self, interest)
         return 0
 
     # --- reading ---
@@ -193,11 +203,12 @@ cdef class Connection(Watcher):
         except (SystemExit, KeyboardInterrupt):
             raise
         except BaseException as exc:
-            return self.callback_failed(exc)
+            return self.callback_failed(sink.callback, exc)
         if failed or sink is not self.sink:
             self.passed_on(sink, failed)
         if count == 0:
-            return self.on_eof()
+            self.ended = True
+            return self.tell_end()
         if count < 0 and error != EAGAIN and error != EINTR:
             self._fatal_error(os_error(error), "Fatal read error on socket transport")
         return 0
@@ -211,7 +222,7 @@ cdef class Connection(Watcher):
         except (SystemExit, KeyboardInterrupt):
             raise
         except BaseException as exc:
-            return self.callback_failed(exc)
+            return self.callback_failed(sink.callback, exc)
         return self.passed_on(sink, failed)
 
     cdef int passed_on(self, Sink sink, bint failed) except -1:
@@ -233,7 +244,7 @@ cdef class Connection(Watcher):
         except (SystemExit, KeyboardInterrupt):
             raise
         except BaseException as exc:
-            return self.callback_failed(exc)
+            return self.callback_failed(sink.callback, exc)
         self.passed_on(sink, failed)
         if used < len(data) and not failed:
             self.backlog = (self.backlog or b"") + data[used:]
@@ -246,20 +257,22 @@ cdef class Connection(Watcher):
             self._loop.call_soon(self._deliver)
         return 0
 
-    cdef int callback_failed(self, exc) except -1:
-        self._fatal_error(exc, f"Fatal error: protocol.{self.sink.callback}() call failed.")
+    cdef int callback_failed(self, str callback, exc) except -1:
+        self._report(exc, f"Fatal error: protocol.{callback}() call failed.")
+        self._force_close(exc)
         return 0
 
-    cdef int on_eof(self) except -1:
-        if self.state != OPEN:
+    cdef int tell_end(self) except -1:
+        """Call eof_received, unless something of before the end is still held back."""
+        if self.told or self.paused or self.backlog is not None or self.state != OPEN:
             return 0
-        self.ended = True
+        self.told = True
         try:
             keep_open = self.protocol.eof_received()
         except (SystemExit, KeyboardInterrupt):
             raise
         except BaseException as exc:
-            self._fatal_error(exc, "Fatal error: protocol.eof_received() call failed.")
+            self.callback_failed("eof_received", exc)
             return 0
         if not keep_open:
             self.close()
@@ -283,7 +296,7 @@ cdef class Connection(Watcher):
         self.sink.halted = False
         if self.state == OPEN:
             self.want()
-            if self.backlog is not None or not isinstance(self.sink, (ProtocolSink, BufferedSink)):
+            if self.ended or self.backlog is not None or not isinstance(self.sink, (ProtocolSink, BufferedSink)):
                 self._loop.call_soon(self._deliver)
 
     def get_protocol(self):

@@ -11,6 +11,7 @@ cdef enum Verdict:
 
 cdef class Framer(Sink):
     cdef readonly Py_ssize_t max_length
+    cdef object transport            # what `send` writes to
     cdef object receiver             # the protocol whose message_received is called, while attached
     cdef char* base                  # what is undelivered lies at base[start:end]
     cdef Py_ssize_t start
@@ -25,6 +26,7 @@ cdef class Framer(Sink):
     cdef Py_ssize_t total            # with everything around it
 
     cdef Verdict find(self, const char* data, Py_ssize_t size) except? BROKEN
+    cpdef bytes frame(self, message)
     cdef object cut(self)
     cdef int keep(self) except -1
     cdef int make_room(self, Py_ssize_t room) except -1

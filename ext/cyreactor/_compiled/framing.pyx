@@ -72,6 +72,10 @@ cdef class Framer(Sink):
             raise StopIteration
         return message
 
+    cpdef bytes frame(self, message):
+        """The message as it goes over the wire."""
+        raise NotImplementedError
+
     @property
     def pending(self):
         """Bytes that were fed and are not part of a message yet."""
@@ -79,9 +83,14 @@ cdef class Framer(Sink):
 
     # --- as a sink ---
 
-    def attach(self, protocol):
-        """Call the protocol's ``message_received`` for each message from now on."""
+    def attach(self, protocol, transport):
+        """Connect the two: messages go to ``protocol.message_received``, what is sent to the transport."""
         self.receiver = protocol
+        self.transport = transport
+
+    def send(self, message):
+        """Frame a message and write it to the transport. Raises ValueError where it cannot be framed."""
+        self.transport.write(self.frame(message))
 
     cdef char* reserve(self, char* scratch, Py_ssize_t* size) except NULL:
         cdef Py_ssize_t pending = self.end - self.start
@@ -201,7 +210,7 @@ cdef class LineFramer(Framer):
             return self.too_long()
         return WHOLE
 
-    def frame(self, message):
+    cpdef bytes frame(self, message):
         """The line with its end. Raises ValueError for what is not one line within the limit."""
         cdef bytes line = as_message(self, message)
         cdef Py_ssize_t size = PyBytes_GET_SIZE(line)
@@ -237,7 +246,7 @@ cdef class DelimiterFramer(Framer):
         self.total = at + width
         return WHOLE
 
-    def frame(self, message):
+    cpdef bytes frame(self, message):
         """The message and the delimiter. Raises ValueError where the peer would see another message."""
         cdef bytes whole = as_message(self, message) + self.delimiter
         if whole.find(self.delimiter) != len(whole) - len(self.delimiter):
@@ -275,7 +284,7 @@ cdef class LengthPrefixFramer(Framer):
         self.length = <Py_ssize_t> length
         return WHOLE
 
-    def frame(self, message):
+    cpdef bytes frame(self, message):
         """The message after its length. Raises ValueError for one over the limit."""
         cdef bytes body = as_message(self, message)
         cdef uint64_t length = <uint64_t> PyBytes_GET_SIZE(body)
@@ -297,7 +306,7 @@ cdef class FixedLengthFramer(Framer):
         self.needed = self.total = self.length = self.size
         return WHOLE if size >= self.size else INCOMPLETE
 
-    def frame(self, message):
+    cpdef bytes frame(self, message):
         """The message itself. Raises ValueError for one of another size."""
         cdef bytes body = as_message(self, message)
         if len(body) != self.size:
@@ -336,7 +345,7 @@ cdef class NetstringFramer(Framer):
             return self.broken("netstring without a comma at its end")
         return WHOLE
 
-    def frame(self, message):
+    cpdef bytes frame(self, message):
         """The message as a netstring. Raises ValueError for one over the limit."""
         cdef bytes body = as_message(self, message)
         return b"%d:%b," % (len(body), body)

@@ -26,6 +26,11 @@ import os
 
 from cyreactor import limits
 
+cdef extern from "Python.h":
+    int PyContext_Enter(object context) except -1
+    int PyContext_Exit(object context) except -1
+    object PyContext_CopyCurrent()
+
 
 cdef class Listener(Watcher):
     """Accepts on one listening socket."""
@@ -35,6 +40,7 @@ cdef class Listener(Watcher):
         self.poller = loop._poller
         self.sock = sock
         self.fd = sock.fileno()
+        self.context = PyContext_CopyCurrent()
         self.factory = factory
         self.transport_class = transport_class
         self.server = server
@@ -53,6 +59,14 @@ cdef class Listener(Watcher):
         self.poller.unwatch(self)
 
     cdef int on_ready(self, uint32_t events) except -1:
+        PyContext_Enter(self.context)
+        try:
+            self.accept()
+        finally:
+            PyContext_Exit(self.context)
+        return 0
+
+    cdef int accept(self) except -1:
         cdef sockaddr_storage address
         cdef socklen_t size
         cdef int fd, _
@@ -72,7 +86,7 @@ cdef class Listener(Watcher):
     cdef int accepted(self, int fd, const void* address, unsigned int size) except -1:
         cdef Connection connection
         try:
-            protocol = self.factory()
+            connection = self.transport_class(self._loop, fd, self.factory(), self.server)
         except BaseException as exc:
             close(fd)
             if isinstance(exc, (SystemExit, KeyboardInterrupt)):
@@ -81,7 +95,6 @@ cdef class Listener(Watcher):
                 {"message": "Error on transport creation for incoming connection", "exception": exc}
             )
             return 0
-        connection = self.transport_class(self._loop, fd, protocol, self.server)
         connection.set_peer(address, size)
         return connection.begin()
 

@@ -39,7 +39,6 @@ cdef class Loop:
     cdef uint64_t scheduled              # timers so far
     cdef list inbox                      # handles of other threads
     cdef bint has_mail                   # written under the GIL or the lock, read without
-    cdef bint sleeping                   # the next thread that leaves mail must wake the poller
     cdef unsigned long thread            # that runs the loop, 0 when none does
     cdef bint stopping
     cdef bint closed

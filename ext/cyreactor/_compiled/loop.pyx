@@ -141,7 +141,9 @@ cdef class Loop:
         return self._poller
 
     def _release(self):
+        """Forget everything; further calls are errors."""
         self.closed = True
+        self._poller.close()
         self.ready, self.head, self.count = [None] * 64, 0, 0
         for timer in self.timers:
             (<TimerHandle> timer).index = -1
@@ -168,10 +170,14 @@ cdef class Loop:
         finally:
             self.thread = 0
 
-    def run_once(self, timeout=None):
-        """Run one iteration, for tests: wait at most ``timeout`` seconds (None: until an event)."""
+    def _iterate(self, double longest):
+        """Run one iteration that waits at most so many seconds (below zero: until an event)."""
         self.stopping = False
-        self.iterate(FOREVER if timeout is None else max(0.0, timeout))
+        self.thread = PyThread_get_thread_ident()
+        try:
+            self.iterate(longest)
+        finally:
+            self.thread = 0
 
     def _write_to_self(self):
         self._poller.wake()
@@ -236,7 +242,7 @@ cdef class Loop:
         cdef bint wake
         if PyThread_get_thread_ident() == self.thread:
             self.push(handle)
-            wake = self.sleeping
+            wake = self._poller.sleeping
         else:
             wake = self.post(handle)
         if wake:
@@ -246,8 +252,8 @@ cdef class Loop:
     cdef bint post(self, Handle handle) except -1:
         self.inbox.append(handle)
         self.has_mail = True
-        cdef bint wake = self.sleeping
-        self.sleeping = False
+        cdef bint wake = self._poller.sleeping
+        self._poller.sleeping = False
         return wake
 
     cdef Handle new_handle(self, object callback, tuple args, object context):
@@ -336,13 +342,10 @@ cdef class Loop:
         self._poller.flush()
         cdef double timeout = self.patience(longest)
         if timeout != 0:
-            self.sleeping = True
+            self._poller.sleeping = True
             if self.has_mail:
                 timeout = 0
-        try:
-            self._poller.poll(timeout)
-        finally:
-            self.sleeping = False
+        self._poller.poll(timeout)
         if self.has_mail:
             self.deliver_mail()
         if self.timers:

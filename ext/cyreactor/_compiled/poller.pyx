@@ -26,6 +26,9 @@ cdef int EVENTS_PER_POLL = limits.EVENTS_PER_POLL
 cdef Py_ssize_t READ_SIZE = limits.READ_SIZE
 cdef double LONGEST_WAIT = limits.LONGEST_WAIT
 
+# Met by a child process that goes on in the loop in which it was forked.
+cdef str CLOSED = "the event loop's poller is closed: a forked process needs a loop of its own"
+
 
 cdef class Watcher:
     """One descriptor's interest in the kernel's events."""
@@ -125,6 +128,8 @@ cdef class Poller:
 
     cdef int hold(self, Watcher watcher) except -1:
         self.held.append(watcher)
+        if self.sleeping:  # a write from another thread: no place for it, but it must not get stuck
+            self.wake()
         return 0
 
     cdef int flush(self) except -1:
@@ -152,7 +157,10 @@ cdef class Poller:
             timeout = min(timeout, LONGEST_WAIT)
             with nogil:
                 count = wait_for(self.epoll, self.events, EVENTS_PER_POLL, timeout, self.precise)
+        self.sleeping = False
         if count < 0:
+            if self.epoll < 0:
+                raise RuntimeError(CLOSED)
             if errno != EINTR:
                 PyErr_SetFromErrno(OSError)
             PyErr_CheckSignals()

@@ -55,19 +55,25 @@ BORN, OPEN, CLOSING, LOST, CLOSED = State
 class Connection(Watcher, asyncio.Transport):
     """The pure half of a stream transport; ``cyreactor.transport`` adds the rare paths."""
 
-    _loop: Any
-    _server: Any
-    sink: Sink
+    # More attributes than Python keeps in line (30): slots make each access and the whole smaller.
+    __slots__ = (
+        "_loop", "_server", "backlog", "cause", "context", "dispatching", "ended", "eof_written", "fd", "full",
+        "habit", "high", "holding", "interest", "lost_writes", "low", "paused", "peer", "poller", "protocol",
+        "queue", "queued", "readable", "receive", "repeated", "sent", "sink", "sock", "state", "throttled",
+        "told", "watched", "written",
+    )  # fmt: skip
 
     def __init__(self, loop: Any, sock: socket.socket, protocol: Any, server: Any = None) -> None:
+        self.interest, self.watched = 0, False
         self._loop = loop  # None once closed
         self._server = server  # the asyncio.Server that accepted it, or None
         self.poller = loop._poller
         self.protocol: Any = None  # None once closed
+        self.sink: Sink  # what reads go into; follows the protocol
         self.backlog = b""  # bytes of a former sink, to deliver before the next read
         self.context = contextvars.copy_context()  # entered around every callback
         self.sock = sock
-        self.fd = sock.fileno()
+        self.fd: int = sock.fileno()
         self.peer: Any = None  # the address that accept gave
         self.cause: BaseException | None = None  # for connection_lost of a closing connection
         self.receive: Callable[[int], Any]  # reads for the sink
@@ -82,13 +88,18 @@ class Connection(Watcher, asyncio.Transport):
         self.habit = 0  # iterations with several writes, see COALESCE_AFTER
         self.paused = False  # the user stopped reading
         self.ended = False  # the peer sent the end of the stream
+        self.told = False  # and eof_received was called: everything before it is delivered
         self.eof_written = False  # the user will write no more
         self.full = False  # the kernel took less than was offered: waits for EVENT_WRITE
         self.throttled = False  # the protocol was told to pause writing
         self.dispatching = False  # one of its callbacks runs: writes wait for its end
         self.holding = False  # on the poller's list for the flush before the wait
         self.repeated = False  # wrote more than once in this iteration
-        self.set_protocol(protocol)
+        try:
+            self.set_protocol(protocol)
+        except BaseException:
+            self._loop = None  # no connection: the socket stays its giver's
+            raise
         if server is not None:
             self._attach()
 
@@ -109,7 +120,7 @@ class Connection(Watcher, asyncio.Transport):
         except (SystemExit, KeyboardInterrupt):
             raise
         except BaseException as exc:
-            self._fatal_error(exc, "Fatal error: protocol.connection_made() call failed.")
+            self._callback_failed("connection_made", exc)
         if self.state == CLOSING and not self.queued:
             self._finish_writing()
         else:
@@ -123,29 +134,30 @@ class Connection(Watcher, asyncio.Transport):
             self._settle(events)
 
     def _respond(self, events: int) -> None:
+        if self.full and events & EVENT_WRITE:
+            self.full = False
         self.dispatching = True
         try:
-            if events & EVENT_READ and self.readable:
+            if self.readable and events & EVENT_READ:
                 self._read()
-            if self.full and events & EVENT_WRITE:
-                self.full = False
         finally:
-            self._leave()
-
-    def _leave(self) -> None:
-        """The end of a dispatch: what its callbacks wrote leaves in one send."""
-        self.dispatching = False
-        if self.queued and not self.full and self.state <= CLOSING:
-            self._send_queued()
+            # The end of the dispatch: what its callbacks wrote leaves in one send.
+            self.dispatching = False
+            if self.queued and not self.full:
+                self._send_queued()
 
     def _deliver(self) -> None:
         """Deliver what was held back while reading was paused, or left by a former protocol."""
-        if not self.readable:
-            return
+        if self.state is OPEN and not self.paused:
+            self._dispatch(self._deliver_in_context)
+
+    def _deliver_in_context(self) -> None:
         if self.backlog:
-            self._dispatch(self._pour_backlog)
+            self._pour_backlog()
         else:
-            self._dispatch(self._speak)
+            self._speak()
+        if self.ended:
+            self._tell_end()
 
     def _dispatch(self, callback: Callable[..., Any], *args: Any) -> None:
         """Call in the connection's context, and send what the callbacks wrote."""
@@ -156,7 +168,9 @@ class Connection(Watcher, asyncio.Transport):
         try:
             callback(*args)
         finally:
-            self._leave()
+            self.dispatching = False
+            if self.queued and not self.full:
+                self._send_queued()
 
     def _want(self) -> None:
         """See that the selector reports all that is wanted; it may report more."""
@@ -165,8 +179,12 @@ class Connection(Watcher, asyncio.Transport):
             interest |= EVENT_READ
         if self.full:
             interest |= EVENT_WRITE
-        if interest and self.state <= CLOSING:
+        if self.state > CLOSING:
+            return
+        if interest:
             self.poller.watch(self, interest)
+        else:
+            self._rest()
 
     def _settle(self, events: int) -> None:
         """After an event, see that no unwanted one comes again."""
@@ -176,6 +194,7 @@ class Connection(Watcher, asyncio.Transport):
         if interest == 0:
             # Selectors cannot tell a hang-up from data, and none takes an empty interest.
             self.poller.unwatch(self)
+            self._rest()
         elif events & self.interest & ~interest:
             self.poller.watch(self, interest)
 
@@ -196,19 +215,21 @@ class Connection(Watcher, asyncio.Transport):
             self._fatal_error(exc, "Fatal read error on socket transport")
             return
         except BaseException as exc:
-            self._callback_failed(exc)
+            self._callback_failed(sink.callback, exc)
             return
         try:
             failed = sink.commit(received)
         except (SystemExit, KeyboardInterrupt):
             raise
         except BaseException as exc:
-            self._callback_failed(exc)
+            self._callback_failed(sink.callback, exc)
             return
         if failed or sink is not self.sink:
             self._passed_on(sink, failed)
         if not received:
-            self._on_eof()
+            self.ended = True
+            self.readable = False
+            self._tell_end()
 
     def _speak(self) -> None:
         """Have the sink deliver what it held back."""
@@ -218,7 +239,7 @@ class Connection(Watcher, asyncio.Transport):
         except (SystemExit, KeyboardInterrupt):
             raise
         except BaseException as exc:
-            self._callback_failed(exc)
+            self._callback_failed(sink.callback, exc)
         else:
             self._passed_on(sink, failed)
 
@@ -237,7 +258,7 @@ class Connection(Watcher, asyncio.Transport):
         except (SystemExit, KeyboardInterrupt):
             raise
         except BaseException as exc:
-            self._callback_failed(exc)
+            self._callback_failed(sink.callback, exc)
             return
         self._passed_on(sink, failed)
         if not failed:
@@ -249,20 +270,21 @@ class Connection(Watcher, asyncio.Transport):
             self.backlog = rest
             self._loop.call_soon(self._deliver)
 
-    def _callback_failed(self, exc: BaseException) -> None:
-        self._fatal_error(exc, f"Fatal error: protocol.{self.sink.callback}() call failed.")
+    def _callback_failed(self, callback: str, exc: BaseException) -> None:
+        self._report(exc, f"Fatal error: protocol.{callback}() call failed.")
+        self._force_close(exc)
 
-    def _on_eof(self) -> None:
-        if self.state != OPEN:
+    def _tell_end(self) -> None:
+        """Call eof_received, unless something of before the end is still held back."""
+        if self.told or self.paused or self.backlog or self.state is not OPEN:
             return
-        self.ended = True
-        self.readable = False
+        self.told = True
         try:
             keep_open = self.protocol.eof_received()
         except (SystemExit, KeyboardInterrupt):
             raise
         except BaseException as exc:
-            self._fatal_error(exc, "Fatal error: protocol.eof_received() call failed.")
+            self._callback_failed("eof_received", exc)
             return
         if not keep_open:
             self.close()
@@ -287,7 +309,7 @@ class Connection(Watcher, asyncio.Transport):
         if self.state == OPEN:
             self.readable = not self.ended
             self._want()
-            if self.backlog or not isinstance(self.sink, (ProtocolSink, BufferedSink)):
+            if self.ended or self.backlog or not isinstance(self.sink, (ProtocolSink, BufferedSink)):
                 self._loop.call_soon(self._deliver)
 
     def get_protocol(self) -> Any:
@@ -405,36 +427,35 @@ class Connection(Watcher, asyncio.Transport):
         self._throttle()
 
     def _send_queued(self) -> None:
+        queue = self.queue
         try:
-            count = self._transmit()
+            count = self._transmit() if self.sent or len(queue) > 1 else self.sock.send(queue[0])
         except (BlockingIOError, InterruptedError):
             count = 0
         except OSError as exc:
             self._write_failed(exc)
             return
-        self._advance(count)
-        if self.queued:
+        if count == self.queued:
+            queue.clear()
+            self.queued = self.sent = 0
+        else:
+            self._advance(count)
             self.full = True
             self._want()
-        self._drained()
+        if self.throttled or self.state is CLOSING or self.eof_written:
+            self._drained()
 
     def _transmit(self) -> int:
         """One system call for as much of the queue as one may carry."""
         first: Any = self.queue[0]
         if self.sent:
             first = memoryview(first)[self.sent :]
-        if len(self.queue) == 1:
-            return self.sock.send(first)
-        if not hasattr(self.sock, "sendmsg"):
-            return self.sock.send(b"".join([first, *islice(self.queue, 1, PIECES_PER_SEND)]))
-        return self.sock.sendmsg([first, *islice(self.queue, 1, PIECES_PER_SEND)])
+        pieces = [first, *islice(self.queue, 1, PIECES_PER_SEND)]
+        return self.sock.sendmsg(pieces) if hasattr(self.sock, "sendmsg") else self.sock.send(b"".join(pieces))
 
     def _advance(self, count: int) -> None:
+        """Some of the queue left, not all."""
         self.queued -= count
-        if not self.queued:
-            self.queue.clear()
-            self.sent = 0
-            return
         count += self.sent
         gone = 0
         while count >= len(self.queue[gone]):
@@ -587,6 +608,9 @@ class Connection(Watcher, asyncio.Transport):
         writing = "polling" if self.full else "idle"
         closing = "closing " if self.state > OPEN else ""
         return f"{closing}fd={self.fd} read={reading} write=<{writing}, bufsize={self.queued}>"
+
+    def _rest(self) -> None:
+        raise NotImplementedError
 
     def _attach(self) -> None:
         raise NotImplementedError

@@ -24,7 +24,7 @@ Buffer = bytes | bytearray | memoryview
 class Framer(Sink):
     """The base of all framers: keeps the bytes; a subclass finds the messages."""
 
-    __slots__ = ("data", "max_length", "receiver", "scanned", "start")
+    __slots__ = ("data", "max_length", "receiver", "scanned", "start", "transport")
 
     max_length: int
 
@@ -32,6 +32,7 @@ class Framer(Sink):
         super().__init__()
         self.callback = "message_received"
         self.max_length = _positive("max_length", max_length)
+        self.transport: Any = None  # what `send` writes to
         self.receiver: Any = None  # the protocol whose message_received is called, while attached
         self.data: bytes | bytearray = b""  # what is undelivered lies at data[start:]
         self.start = 0
@@ -70,20 +71,25 @@ class Framer(Sink):
             raise StopIteration
         return message
 
+    def frame(self, message: Buffer) -> bytes:
+        """The message as it goes over the wire."""
+        raise NotImplementedError
+
     @property
     def pending(self) -> int:
         """Bytes that were fed and are not part of a message yet."""
         return len(self.data) - self.start
 
-    def frame(self, message: Buffer) -> bytes:
-        """The message as it goes over the wire."""
-        raise NotImplementedError
-
     # --- as a sink ---
 
-    def attach(self, protocol: Any) -> None:
-        """Call the protocol's ``message_received`` for each message from now on."""
+    def attach(self, protocol: Any, transport: Any) -> None:
+        """Connect the two: messages go to ``protocol.message_received``, what is sent to the transport."""
         self.receiver = protocol
+        self.transport = transport
+
+    def send(self, message: Buffer) -> None:
+        """Frame a message and write it to the transport. Raises ValueError where it cannot be framed."""
+        self.transport.write(self.frame(message))
 
     def commit(self, received: bytes) -> bool:
         if self.failure is not None:

@@ -7,6 +7,7 @@ then leaves the set for a while, says so once, and lets the clients wait in the 
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import errno
 import socket
 from asyncio import trsock
@@ -35,6 +36,8 @@ class Listener(Watcher):
         self.poller = loop._poller
         self.sock = sock
         self.fd = sock.fileno()
+        self.interest, self.watched = 0, False
+        self.context = contextvars.copy_context()  # of whoever started to listen: the connections' too
         self.factory = factory
         self.transport_class = transport_class
         self.server = server
@@ -54,6 +57,9 @@ class Listener(Watcher):
         self.poller.unwatch(self)
 
     def on_ready(self, events: int) -> None:
+        self.context.run(self._accept)
+
+    def _accept(self) -> None:
         for _ in range(self.batch):
             try:
                 sock, address = self.sock.accept()
@@ -71,7 +77,7 @@ class Listener(Watcher):
     def _accepted(self, sock: socket.socket, address: Any) -> None:
         sock.setblocking(False)
         try:
-            protocol = self.factory()
+            connection = self.transport_class(self._loop, sock, self.factory(), self.server)
         except BaseException as exc:
             sock.close()
             if isinstance(exc, (SystemExit, KeyboardInterrupt)):
@@ -80,7 +86,6 @@ class Listener(Watcher):
                 {"message": "Error on transport creation for incoming connection", "exception": exc}
             )
             return
-        connection = self.transport_class(self._loop, sock, protocol, self.server)
         connection.peer = address
         connection.begin()
 

@@ -35,6 +35,8 @@ Ts = TypeVarTuple("Ts")
 # Cancelled timers are swept out once there are this many and they are more than half of all.
 SWEEP_AFTER = 100
 
+FOREVER = -1.0
+
 
 class Descriptor(Watcher):
     """A descriptor that the user watches, with a handle for each direction."""
@@ -43,6 +45,7 @@ class Descriptor(Watcher):
         self.loop = loop
         self.poller = poller
         self.fd = fd
+        self.interest, self.watched = 0, False
         self.reader: asyncio.Handle | None = None
         self.writer: asyncio.Handle | None = None
 
@@ -70,26 +73,23 @@ class Loop(EventLoop):
 
     def _adopt_selector(self, selector: selectors.BaseSelector | None) -> selectors.BaseSelector:
         chosen = selector or selectors.DefaultSelector()
-        self._poller = Poller(chosen)
+        self._poller = Poller(chosen, self._write_to_self)
         self._timers: list[tuple[float, int, Any]] = []  # a heap
         self._timer_count = 0  # timers so far: first come, first served
         self._cancelled_timers = 0  # in the heap
         return chosen
 
     def _release(self) -> None:
-        self._poller.held.clear()
+        """Forget everything; further calls are errors."""
+        self._poller.close()
         self._timers.clear()
 
     def _run_once(self) -> None:
         """Iterate until ``stop``; asyncio's ``run_forever`` calls this, and then finds the loop stopping."""
         while True:
-            self._iterate(None)
+            self._iterate(FOREVER)
             if self._stopping:
                 break
-
-    def run_once(self, timeout: float | None = None) -> None:
-        """Run one iteration, for tests: wait at most ``timeout`` seconds (None: until an event)."""
-        self._iterate(timeout if timeout is None else max(0.0, timeout))
 
     # --- scheduling ---
 
@@ -179,16 +179,19 @@ class Loop(EventLoop):
 
     # --- an iteration ---
 
-    def _iterate(self, longest: float | None) -> None:
-        self._poller.flush()
-        self._poller.poll(0 if self._ready else self._patience(longest))
+    def _iterate(self, longest: float) -> None:
+        """Run one iteration that waits at most so many seconds (below zero: until an event)."""
+        poller = self._poller
+        if poller.held:
+            poller.flush()
+        poller.poll(0 if self._ready else self._patience(longest))
         if self._timers:
             self._expire()
         if self._ready:
             self._run_ready()
 
-    def _patience(self, longest: float | None) -> float | None:
-        """How long this iteration may wait, in seconds; None without end."""
+    def _patience(self, longest: float) -> float:
+        """How long this iteration may wait, in seconds; below zero without end."""
         if self._stopping:
             return 0
         while self._timers and self._timers[0][2]._cancelled:
@@ -197,7 +200,7 @@ class Loop(EventLoop):
         if not self._timers:
             return longest
         wait = max(0.0, self._timers[0][0] - self.time())
-        return wait if longest is None else min(wait, longest)
+        return wait if longest < 0 else min(wait, longest)
 
     def _expire(self) -> None:
         now = self.time()

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import select
 import selectors
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 from ..limits import EVENTS_PER_POLL, LONGEST_WAIT
 
@@ -21,6 +22,9 @@ EVENT_WRITE = selectors.EVENT_WRITE
 # Of select.epoll where there is one.
 EPOLLIN, EPOLLOUT = 1, 4
 
+# Met by a child process that goes on in the loop in which it was forked.
+CLOSED = "the event loop's poller is closed: a forked process needs a loop of its own"
+
 # The shortest wait that epoll and poll can express, in seconds.
 MILLISECOND = 0.001
 
@@ -28,9 +32,12 @@ MILLISECOND = 0.001
 class Watcher:
     """One descriptor's interest in the selector's events."""
 
-    fd: int = -1  # -1 once closed
-    interest: int = 0  # the events that the selector was asked for
-    watched: bool = False  # is registered
+    if not TYPE_CHECKING:  # a subclass has the slots: two bases with some cannot meet in a Connection
+        __slots__ = ()
+
+    fd: int  # -1 once closed
+    interest: int  # the events that the selector was asked for
+    watched: bool  # is registered
 
     def on_ready(self, events: int) -> None:
         raise NotImplementedError
@@ -42,12 +49,15 @@ class Watcher:
 class Poller:
     """Waits for events and hands them to the watchers."""
 
-    def __init__(self, selector: selectors.BaseSelector) -> None:
+    def __init__(self, selector: selectors.BaseSelector, wake: Callable[[], None]) -> None:
         self.selector = selector
+        self.wake = wake  # ends a wait, from any thread
+        self.sleeping = False  # a thread that leaves something to do must wake the poller
         self.watchers: dict[int, Watcher] = {}  # by descriptor
         self.held: list[Watcher] = []  # with writes to flush before the next wait
-        self.iteration = 0  # flushes so far: tells two writes of one iteration
+        self.iteration = 0  # waits so far: tells two writes of one iteration
         self.epoll = _epoll_of(selector)
+        self.wait = self._select if self.epoll is None else self._poll_epoll
         self.precise = self.epoll is not None and self.epoll.fileno() < 1024  # for select()
 
     @property
@@ -69,6 +79,8 @@ class Poller:
             watcher.watched = False
         self.watchers.clear()
         self.held.clear()
+        self.precise = False
+        self.wait = self._refuse
         self.selector.close()
 
     def watch(self, watcher: Watcher, interest: int) -> None:
@@ -95,12 +107,11 @@ class Poller:
 
     def hold(self, watcher: Watcher) -> None:
         self.held.append(watcher)
+        if self.sleeping:  # a write from another thread: no place for it, but it must not get stuck
+            self.wake()
 
     def flush(self) -> None:
         """Send what was held: nothing queued survives into a wait that may block."""
-        self.iteration += 1
-        if not self.held:
-            return
         done = 0
         try:
             while done < len(self.held):
@@ -109,27 +120,36 @@ class Poller:
         finally:
             del self.held[:done]
 
-    def poll(self, timeout: float | None) -> None:
-        """Wait at most ``timeout`` seconds (None: until something happens) and dispatch."""
-        if timeout:
+    def poll(self, timeout: float) -> None:
+        """Wait at most ``timeout`` seconds (below zero: until something happens) and dispatch."""
+        self.iteration += 1
+        self.sleeping = timeout != 0
+        if timeout > 0:
             timeout = self._wait_precisely(min(timeout, LONGEST_WAIT))
-        for watcher, events in self._select(timeout):
+        ready = self.wait(timeout)
+        self.sleeping = False
+        for watcher, events in ready:
             if watcher.watched:
                 watcher.on_ready(events)
 
-    def _select(self, timeout: float | None) -> list[tuple[Watcher, int]]:
-        """Who is ready, looked up before anybody's callback may close a descriptor and reuse its number."""
+    # Who is ready is looked up before anybody's callback may close a descriptor and reuse its number.
+
+    def _select(self, timeout: float) -> list[tuple[Watcher, int]]:
         watchers = self.watchers
-        if self.epoll is None:
-            ready = self.selector.select(timeout)
-            return [(watchers[key.fd], events) for key, events in ready if key.fd in watchers]
-        if timeout is None:
-            timeout = -1
+        ready = self.selector.select(None if timeout < 0 else timeout)
+        return [(watchers[key.fd], events) for key, events in ready if key.fd in watchers]
+
+    def _poll_epoll(self, timeout: float) -> list[tuple[Watcher, int]]:
+        watchers = self.watchers
+        ready = self.epoll.poll(timeout, EVENTS_PER_POLL)
         return [
             (watchers[fd], EVENT_READ if events == EPOLLIN else _from_epoll(events))
-            for fd, events in self.epoll.poll(timeout, EVENTS_PER_POLL)
+            for fd, events in ready
             if fd in watchers
         ]
+
+    def _refuse(self, timeout: float) -> list[tuple[Watcher, int]]:
+        raise RuntimeError(CLOSED)
 
     def _wait_precisely(self, timeout: float) -> float:
         """What is left to wait for the selector: whole milliseconds, or nothing more."""
