@@ -8,6 +8,7 @@ import importlib
 import os
 import platform
 import sys
+import traceback
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
@@ -53,7 +54,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _restart(wanted, sys.argv[1:] if arguments is None else list(arguments))
     try:
         code: int = options.run(options)
-    except (OSError, ImportError, AttributeError, TypeError, ValueError, OverflowError) as exc:
+    except OSError as exc:
+        print(f"cyreactor: {exc.strerror or exc}", file=sys.stderr)
+        return 1
+    except (ImportError, AttributeError, TypeError, ValueError, OverflowError) as exc:
         print(f"cyreactor: {exc}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:  # a second one, while the first was obeyed
@@ -100,7 +104,7 @@ def _serve(options: argparse.Namespace) -> int:
         where = options.unix or " and ".join(_address(sock.getsockname()) for sock in server.sockets)
         print(f"cyreactor {__version__} ({backend} core): {options.protocol} on {where}", flush=True)
 
-    if options.unix:
+    if options.unix is not None:
         serve(factory, path=options.unix, ready=ready)
     else:
         serve(factory, options.host, options.port, ready=ready)
@@ -120,11 +124,22 @@ def _factory(name: str) -> Callable[[], asyncio.BaseProtocol]:
         raise ValueError(f"no protocol {name!r}: give echo, lines, or package.module:ProtocolClass")
     if os.getcwd() not in sys.path and "" not in sys.path:
         sys.path.insert(0, os.getcwd())
-    found = getattr(importlib.import_module(module_name), class_name)
+    try:
+        module = importlib.import_module(module_name)
+    except Exception as exc:  # a module of the user's may fail in any way
+        raise ImportError(f"cannot import {module_name}: {_in_one_line(exc)}") from exc
+    found = getattr(module, class_name)
     if not callable(found):
         raise TypeError(f"{name} is not a protocol class")
     factory: Callable[[], asyncio.BaseProtocol] = found
     return factory
+
+
+def _in_one_line(exc: BaseException) -> str:
+    """An exception, and the user's line that raised it."""
+    lines = traceback.extract_tb(exc.__traceback__)
+    where = "" if "importlib" in lines[-1].filename else f" ({lines[-1].filename}, line {lines[-1].lineno})"
+    return f"{type(exc).__name__}: {exc}{where}"
 
 
 def _info(options: argparse.Namespace) -> int:

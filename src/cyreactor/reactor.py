@@ -12,7 +12,8 @@ import signal
 import socket
 import stat
 import threading
-from asyncio import base_events, events, sslproto
+from asyncio import SelectorEventLoop, base_events, events, sslproto
+from asyncio.log import logger
 from collections.abc import Callable, Coroutine, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -31,7 +32,7 @@ _reactors: WeakSet[Reactor] = WeakSet()
 SSLProtocol: Any = sslproto.SSLProtocol
 
 
-class Reactor(loop.Loop, asyncio.SelectorEventLoop):
+class Reactor(loop.Loop, SelectorEventLoop):
     """An asyncio event loop, and a reactor for programs without a coroutine in sight.
 
     ``asyncio.Runner(loop_factory=cyreactor.Reactor)`` runs a service on it; ``listen``, ``connect``
@@ -42,8 +43,9 @@ class Reactor(loop.Loop, asyncio.SelectorEventLoop):
     def __init__(self, selector: Any = None) -> None:
         self._listeners: dict[int, listener.Listener] = {}
         self._resting: WeakSet[Transport] = WeakSet()  # open, but perhaps not known to the poller
+        self._unix_names: dict[socket.socket, tuple[str, Any]] = {}  # of `listen`, to remove at the end
         self._disowned = False
-        asyncio.SelectorEventLoop.__init__(self, self._adopt_selector(selector))
+        SelectorEventLoop.__init__(self, self._adopt_selector(selector))
         _reactors.add(self)
 
     def __enter__(self) -> Reactor:
@@ -77,7 +79,9 @@ class Reactor(loop.Loop, asyncio.SelectorEventLoop):
         if sock is not None:
             sockets = [sock]
         elif path is not None:
-            sockets = [_bind_unix(os.fspath(path))]
+            path = os.fspath(path)
+            sockets = [_bind_unix(path)]
+            self._unix_names[sockets[0]] = path, _inode(path)
         else:
             sockets = _bind_tcp(host, port, reuse_port)
         server: Any = base_events.Server(self, sockets, factory, None, backlog, None)
@@ -140,7 +144,11 @@ class Reactor(loop.Loop, asyncio.SelectorEventLoop):
 
     def run_forever(self) -> None:
         with self._woken_by_signals():
-            asyncio.SelectorEventLoop.run_forever(self)
+            self._driven = True
+            try:
+                SelectorEventLoop.run_forever(self)
+            finally:
+                self._driven = False
 
     @contextmanager
     def _woken_by_signals(self) -> Iterator[None]:
@@ -163,15 +171,15 @@ class Reactor(loop.Loop, asyncio.SelectorEventLoop):
     def _check_closed(self) -> None:
         if self._disowned:
             raise RuntimeError(f"{self!r} belongs to the process that forked this one: make a new loop here")
-        asyncio.SelectorEventLoop._check_closed(self)  # type: ignore[attr-defined]
+        SelectorEventLoop._check_closed(self)  # type: ignore[attr-defined]
 
     def close(self) -> None:
         if not self.is_closed():
-            asyncio.SelectorEventLoop.close(self)
+            SelectorEventLoop.close(self)
             self._release()
 
     def _ensure_fd_no_transport(self, fd: Any) -> None:
-        asyncio.SelectorEventLoop._ensure_fd_no_transport(self, fd)  # type: ignore[attr-defined]
+        SelectorEventLoop._ensure_fd_no_transport(self, fd)  # type: ignore[attr-defined]
         watcher = self._poller.watcher(fd if isinstance(fd, int) else fd.fileno())
         if isinstance(watcher, Transport) and not watcher.is_closing():
             raise RuntimeError(f"File descriptor {fd!r} is used by transport {watcher!r}")
@@ -245,7 +253,14 @@ class Reactor(loop.Loop, asyncio.SelectorEventLoop):
         accepting = self._listeners.pop(sock.fileno(), None)
         if accepting is not None:
             accepting.stop()
-        sock.close()
+        path, inode = self._unix_names.pop(sock, ("", None))
+        SelectorEventLoop._stop_serving(self, sock)  # type: ignore[attr-defined]
+        if inode is not None and _inode(path) == inode:
+            os.unlink(path)
+
+    def _report_slow(self, what: object, seconds: float) -> None:
+        if seconds >= self.slow_callback_duration:
+            logger.warning("Executing %r took %.3f seconds", what, seconds)
 
 
 def new_event_loop() -> Reactor:
@@ -280,9 +295,9 @@ def _bind_tcp(host: str | None, port: int | None, reuse_port: bool) -> list[sock
     """A listening socket for each address that the host has."""
     if port is not None and not 0 <= port <= 65535:  # the resolver would take it modulo 65536
         raise OverflowError(f"port must be 0-65535, not {port}")
-    found = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     sockets: list[socket.socket] = []
     try:
+        found = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         for family, _, _, _, address in _with_one_port(found, sockets):
             sockets.append(socket.create_server(address, family=family, reuse_port=reuse_port))
     except OSError as exc:
@@ -302,6 +317,8 @@ def _with_one_port(found: Iterable[Any], sockets: list[socket.socket]) -> Iterat
 
 def _bind_unix(path: str) -> socket.socket:
     """A listening Unix socket; one that a dead server left behind is replaced, as asyncio does."""
+    if not path:
+        raise ValueError("the path of a Unix socket must not be empty")
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         if path[:1] != "\0" and os.path.exists(path) and stat.S_ISSOCK(os.stat(path).st_mode):
@@ -313,8 +330,16 @@ def _bind_unix(path: str) -> socket.socket:
     return sock
 
 
+def _inode(path: str) -> tuple[int, int] | None:
+    """What tells a file from another one that took its name; None for what is none."""
+    try:
+        status = os.stat(path)
+    except (OSError, ValueError):
+        return None
+    return status.st_dev, status.st_ino
+
+
 def _cannot_listen(where: str, exc: OSError) -> OSError:
-    why = os.strerror(exc.errno) if exc.errno else str(exc)
-    return OSError(exc.errno, f"cannot listen on {where}: {why}")
+    return type(exc)(exc.errno, f"cannot listen on {where}: {exc.strerror or exc}")
 
 

@@ -1,4 +1,4 @@
-"""serve(): protocols on an address until a signal ends it, and an end that loses nothing.
+"""serve(): protocols on an address until a signal ends it, and an orderly end.
 
 The signal handlers are Python's plain ones, not the loop's: they run even while a callback is stuck.
 The first signal puts the former handlers back before anything else, so that a second one has its
@@ -71,10 +71,11 @@ async def _serve(
     stop = asyncio.Event()
     with _signals_call(lambda: reactor.call_soon_threadsafe(stop.set)):
         server = listen(reactor)
-        with _unlinked_at_the_end(server):
+        try:
             if ready is not None:
                 ready(server)
             await stop.wait()
+        finally:
             await _shut_down(reactor, server, grace)
 
 
@@ -110,28 +111,3 @@ def _signals_call(stop: Callable[[], object]) -> Iterator[None]:
         yield
     finally:
         restore()
-
-
-@contextmanager
-def _unlinked_at_the_end(server: asyncio.Server) -> Iterator[None]:
-    """Remove the names of Unix sockets afterwards, but not one that somebody else has taken over."""
-    inodes = {path: inode for path in map(_unix_path, server.sockets) if (inode := _inode(path)) is not None}
-    try:
-        yield
-    finally:
-        for path, inode in inodes.items():
-            if _inode(path) == inode:
-                os.unlink(path)
-
-
-def _unix_path(sock: Any) -> str:
-    name = sock.getsockname()
-    return name if isinstance(name, str) else ""  # abstract names are bytes, TCP's are tuples
-
-
-def _inode(path: str) -> tuple[int, int] | None:
-    try:
-        status = os.stat(path)
-    except OSError:
-        return None
-    return status.st_dev, status.st_ino

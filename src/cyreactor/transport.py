@@ -58,7 +58,7 @@ class Transport(connection.Connection):
             low = high // 4
         if not high >= low >= 0:
             raise ValueError(f"high ({high!r}) must be >= low ({low!r}) must be >= 0")
-        self._set_write_buffer_limits(high, low)
+        self._set_write_buffer_limits(int(high), int(low))
 
     def _fatal_error(self, exc: BaseException, message: str = "Fatal error on transport") -> None:
         if not isinstance(exc, OSError):
@@ -104,10 +104,9 @@ def _sockname(transport: Transport) -> Any:
 
 def _peername(transport: Transport) -> Any:
     address = transport._peer_address()
-    if isinstance(address, bytes):
-        return parse_address(address)
-    if address is not None:
-        return address
+    found = parse_address(address) if isinstance(address, bytes) else address
+    if found is not None:
+        return found
     sock = transport._socket()
     try:
         return None if sock is None else sock.getpeername()
@@ -116,8 +115,10 @@ def _peername(transport: Transport) -> Any:
 
 
 def parse_address(raw: bytes) -> Any:
-    """The Python form of a ``struct sockaddr`` of Linux, as ``socket.accept`` would give it."""
+    """The Python form of a ``struct sockaddr`` of Linux, as ``socket.accept`` gives it; None for others."""
     family = int.from_bytes(raw[:2], sys.byteorder)
+    if family == socket.AF_UNIX and len(raw) == 2:
+        return ""  # the peer has no name
     port = int.from_bytes(raw[2:4], "big")
     if family == socket.AF_INET:
         return socket.inet_ntop(family, raw[4:8]), port

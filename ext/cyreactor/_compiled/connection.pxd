@@ -20,6 +20,7 @@ cdef class Connection(Watcher):
     cdef Poller poller
     cdef object protocol                 # None once closed
     cdef Sink sink                       # what reads go into; follows the protocol
+    cdef Sink former                     # the one before, while it is asked for nothing but its rest
     cdef bytes backlog                   # bytes of a former sink, to deliver before the next read
     cdef object context                  # entered around every callback
     cdef object sock                     # the Python socket that owns fd; None until somebody asks
@@ -40,6 +41,7 @@ cdef class Connection(Watcher):
     cdef bint eof_written                # the user will write no more
     cdef bint full                       # the kernel took less than was offered: waits for EPOLLOUT
     cdef bint throttled                  # the protocol was told to pause writing
+    cdef bint resuming                   # it is being told to resume
     cdef bint dispatching                # one of its callbacks runs: writes wait for its end
     cdef bint holding                    # on the poller's list for the flush before the wait
     cdef bint repeated                   # wrote more than once in this iteration
@@ -50,17 +52,19 @@ cdef class Connection(Watcher):
     cdef int begin(self) except -1
     cdef int enter(self) except -1
     cdef int leave(self) except -1
+    cdef int respond(self, uint32_t events) except -1
     cdef bint reading(self) noexcept
     cdef int want(self) except -1
+    cdef int watch(self, uint32_t interest) except -1
     cdef int settle(self, uint32_t events) except -1
     cdef int read(self) except -1
     cdef int speak(self) except -1
-    cdef int passed_on(self, Sink sink, bint failed) except -1
     cdef int pour_backlog(self) except -1
-    cdef int keep_rest(self, Sink former) except -1
+    cdef int keep_rest(self) except -1
     cdef int callback_failed(self, str callback, exc) except -1
     cdef int tell_end(self) except -1
     cdef int enqueue(self, bytes piece, Py_ssize_t start) except -1
+    cdef bint writable(self) noexcept
     cdef bint holds(self) except -1
     cdef int after_write(self) except -1
     cdef int send_now(self, bytes piece) except -1

@@ -48,14 +48,18 @@ cdef uint32_t LOST_WRITES_BEFORE_WARNING = limits.LOST_WRITES_BEFORE_WARNING
 cdef int COALESCE_AFTER = limits.COALESCE_AFTER
 cdef int COALESCE_MEMORY = limits.COALESCE_MEMORY
 
+# Of a connection without a protocol.
+cdef Sink NO_SINK = Sink()
+
 
 cdef class Connection(Watcher):
     """The compiled half of a stream transport; ``cyreactor.transport`` adds the rare paths."""
 
     def __cinit__(self, loop, sock, protocol, server=None, *args, **kwargs):
+        self.poller = loop._poller
+        self.sink = NO_SINK
         self._loop = loop
         self._server = server
-        self.poller = loop._poller
         self.context = PyContext_CopyCurrent()
         self.high, self.low = HIGH_WATER, LOW_WATER
         self.written = self.poller.iteration - 1
@@ -77,7 +81,7 @@ cdef class Connection(Watcher):
     @property
     def __class__(self):
         """Programs ask ``isinstance(transport, asyncio.Transport)``; a C layout cannot inherit from it."""
-        return asyncio.Transport
+        return asyncio.transports._FlowControlMixin
 
     # --- birth ---
 
@@ -89,8 +93,12 @@ cdef class Connection(Watcher):
     def _start(self, waiter=None):
         """Call connection_made, then read, then wake the waiter."""
         self.begin()
-        if waiter is not None and not waiter.done():
+        if waiter is None or waiter.done():
+            return
+        if self.cause is None:
             waiter.set_result(None)
+        else:
+            waiter.set_exception(self.cause)
 
     cdef int begin(self) except -1:
         if self.state == BORN:
@@ -111,6 +119,15 @@ cdef class Connection(Watcher):
     # --- dispatch ---
 
     cdef int on_ready(self, uint32_t events) except -1:
+        if not self.poller.debugging:
+            return self.respond(events)
+        loop = self._loop
+        start = loop.time()
+        self.respond(events)
+        loop._report_slow(self, loop.time() - start)
+        return 0
+
+    cdef int respond(self, uint32_t events) except -1:
         self.enter()
         try:
             if events & (EPOLLIN | EPOLLHUP | EPOLLERR) and self.reading():
@@ -147,6 +164,8 @@ cdef class Connection(Watcher):
         """The end of a dispatch: what its callbacks wrote leaves in one send."""
         self.dispatching = False
         try:
+            if self.former is not None:
+                self.keep_rest()
             if self.queued and not self.full and self.state <= CLOSING:
                 self.send_queued()
         finally:
@@ -166,8 +185,16 @@ cdef class Connection(Watcher):
         if self.state > CLOSING:
             return 0
         if interest:
-            return self.poller.watch(self, interest)
+            return self.watch(interest)
         self._rest()
+        return 0
+
+    cdef int watch(self, uint32_t interest) except -1:
+        try:
+            self.poller.watch(self, interest)
+        except OSError as exc:  # out of memory, over a limit, or closed behind our back
+            self.cause = exc
+            self._fatal_error(exc, "Fatal error: the descriptor cannot be watched")
         return 0
 
     cdef int settle(self, uint32_t events) except -1:
@@ -183,7 +210,7 @@ cdef class Connection(Watcher):
             self.poller.unwatch(self)
             self._rest()
         elif events & self.interest & ~interest:
-            self.poller.watch(self, interest)
+            self.watch(interest)
         return 0
 
     # --- reading ---
@@ -204,8 +231,10 @@ cdef class Connection(Watcher):
             raise
         except BaseException as exc:
             return self.callback_failed(sink.callback, exc)
-        if failed or sink is not self.sink:
-            self.passed_on(sink, failed)
+        if failed:
+            self._end(sink.failure)
+        if self.former is not None:
+            self.keep_rest()
         if count == 0:
             self.ended = True
             return self.tell_end()
@@ -223,14 +252,8 @@ cdef class Connection(Watcher):
             raise
         except BaseException as exc:
             return self.callback_failed(sink.callback, exc)
-        return self.passed_on(sink, failed)
-
-    cdef int passed_on(self, Sink sink, bint failed) except -1:
-        """The sink failed, or the protocol was changed: then its successor gets the rest."""
         if failed:
             self._end(sink.failure)
-        elif sink is not self.sink:
-            self.keep_rest(sink)
         return 0
 
     cdef int pour_backlog(self) except -1:
@@ -245,15 +268,22 @@ cdef class Connection(Watcher):
             raise
         except BaseException as exc:
             return self.callback_failed(sink.callback, exc)
-        self.passed_on(sink, failed)
-        if used < len(data) and not failed:
-            self.backlog = (self.backlog or b"") + data[used:]
+        if failed:
+            self._end(sink.failure)
+        elif used < len(data):
+            self.backlog = data[used:]
         return 0
 
-    cdef int keep_rest(self, Sink former) except -1:
+    cdef int keep_rest(self) except -1:
+        """The protocol was changed: its successor gets what it left."""
+        cdef Sink former = self.former
+        self.former = None
+        if former is self.sink or self.state > OPEN:
+            return 0
         rest = former.take()
-        if rest and self.state <= OPEN:
-            self.backlog = rest
+        if rest:
+            self.backlog = rest if self.backlog is None else rest + self.backlog
+        if self.backlog is not None:
             self._loop.call_soon(self._deliver)
         return 0
 
@@ -296,7 +326,8 @@ cdef class Connection(Watcher):
         self.sink.halted = False
         if self.state == OPEN:
             self.want()
-            if self.ended or self.backlog is not None or not isinstance(self.sink, (ProtocolSink, BufferedSink)):
+            parses = not isinstance(self.sink, (ProtocolSink, BufferedSink))
+            if parses or self.ended or self.backlog is not None:
                 self._loop.call_soon(self._deliver)
 
     def get_protocol(self):
@@ -309,10 +340,13 @@ cdef class Connection(Watcher):
         self.protocol = protocol
         self.sink = make_sink(self, protocol)
         self.sink.halted = self.paused or self.state > OPEN
-        if former is not None:
-            former.halted = True
-            if not self.dispatching:
-                self.keep_rest(former)
+        if former is NO_SINK:
+            return
+        former.halted = True
+        if self.former is None:  # it may be calling us: it gives its rest at the end of the dispatch
+            self.former = former
+        if not self.dispatching:
+            self.keep_rest()
 
     # --- writing ---
 
@@ -323,7 +357,7 @@ cdef class Connection(Watcher):
             raise RuntimeError("Cannot call write() after write_eof()")
         if PyBytes_GET_SIZE(piece) == 0:
             return
-        if self.state > OPEN:
+        if not self.writable():
             self._write_lost()
         elif not self.holds() and self.queued == 0:
             self.send_now(piece)
@@ -340,7 +374,7 @@ cdef class Connection(Watcher):
         pieces = [piece for piece in pieces if piece]
         if not pieces:
             return
-        if self.state > OPEN:
+        if not self.writable():
             self._write_lost()
             return
         at_once = not self.holds() and self.queued == 0
@@ -368,12 +402,18 @@ cdef class Connection(Watcher):
         if self.queued == 0:
             self.first = piece
             self.sent = start
-        elif self.queue is None:
-            self.queue = [piece]
         else:
+            if self.queue is None:
+                pieces = []  # which may run the garbage collector, and a finalizer that writes
+                if self.queue is None:
+                    self.queue = pieces
             self.queue.append(piece)
         self.queued += PyBytes_GET_SIZE(piece) - start
         return 0
+
+    cdef bint writable(self) noexcept:
+        """As asyncio: while the kernel keeps a closing connection waiting, it takes writes."""
+        return self.state <= OPEN or self.state == CLOSING and (self.full or self.resuming)
 
     cdef bint holds(self) except -1:
         """Whether a write waits for the end of the dispatch, or for the flush before the wait."""
@@ -491,7 +531,7 @@ cdef class Connection(Watcher):
     # --- flow control ---
 
     cdef int throttle(self) except -1:
-        if self.throttled or self.queued <= self.high or self.state > OPEN:
+        if self.throttled or self.queued <= self.high or self.state > CLOSING:
             return 0
         self.throttled = True
         try:
@@ -504,12 +544,15 @@ cdef class Connection(Watcher):
 
     cdef int release(self) except -1:
         self.throttled = False
+        self.resuming = True
         try:
             self.protocol.resume_writing()
         except (SystemExit, KeyboardInterrupt):
             raise
         except BaseException as exc:
             self._report(exc, "protocol.resume_writing() failed")
+        finally:
+            self.resuming = False
         return 0
 
     def get_write_buffer_size(self):
@@ -520,8 +563,10 @@ cdef class Connection(Watcher):
         """The watermarks ``(low, high)``, in bytes."""
         return self.low, self.high
 
-    def _set_write_buffer_limits(self, Py_ssize_t high, Py_ssize_t low):
+    def _set_write_buffer_limits(self, high, low):
         self.high, self.low = high, low
+        if self.state > CLOSING:
+            return
         self.throttle()
         if self.throttled and self.queued <= low:
             self.release()
@@ -587,8 +632,8 @@ cdef class Connection(Watcher):
         self.fd = -1
         self.state = CLOSED
         self.sink.take()
-        self.sink = Sink()
-        self.sink.halted = True
+        self.sink = NO_SINK
+        self.former = None
         self.protocol = self._loop = self._server = self.cause = None
 
     # --- what the rare paths ask ---

@@ -1,3 +1,4 @@
+# cython: nonecheck=True
 """Accepts connections and starts them at once: no Python object but the transport and the protocol.
 
 Out of descriptors or memory, the kernel would report the waiting connection for ever. The listener
@@ -100,11 +101,10 @@ cdef class Listener(Watcher):
 
     cdef int refused(self, int error) except -1:
         exc = OSError(error, os.strerror(error))
-        message = "socket.accept() failed"
-        if error in (EMFILE, ENFILE, ENOBUFS, ENOMEM):
-            message = "socket.accept() out of system resource"
-            self.poller.unwatch(self)
-            self.retry = self._loop.call_later(limits.ACCEPT_RETRY_DELAY, self.start)
+        exhausted = error in (EMFILE, ENFILE, ENOBUFS, ENOMEM)
+        message = "socket.accept() out of system resource" if exhausted else "socket.accept() failed"
+        self.poller.unwatch(self)
+        self.retry = self._loop.call_later(limits.ACCEPT_RETRY_DELAY, self.start)
         self._loop.call_exception_handler(
             {"message": message, "exception": exc, "socket": trsock.TransportSocket(self.sock)}
         )

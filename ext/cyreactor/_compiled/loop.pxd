@@ -6,6 +6,7 @@ from .poller cimport Poller, Watcher
 
 
 cdef class Handle:
+    cdef object __weakref__
     cdef readonly object _callback       # None once cancelled
     cdef readonly object _args
     cdef readonly object _context        # entered around the call
@@ -40,16 +41,18 @@ cdef class Loop:
     cdef list inbox                      # handles of other threads
     cdef bint has_mail                   # written under the GIL or the lock, read without
     cdef unsigned long thread            # that runs the loop, 0 when none does
+    cdef public bint _driven             # run_forever is ours: `_run_once` need not return to it
     cdef bint stopping
     cdef bint closed
     cdef bint debugging
 
     cdef int push(self, Handle handle) except -1
+    cdef int grow(self) except -1
     cdef int deliver_mail(self) except -1
-    cdef int expire(self) except -1
+    cdef Py_ssize_t expire(self) except -1
     cdef int iterate(self, double longest) except -1
     cdef double patience(self, double longest) except? -2
-    cdef int run_ready(self) except -1
+    cdef int run_ready(self, Py_ssize_t count) except -1
     cdef int run(self, Handle handle) except -1
     cdef int run_watched(self, Handle handle) except -1
     cdef int report(self, Handle handle, object exc) except -1

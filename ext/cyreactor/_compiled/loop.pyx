@@ -4,11 +4,12 @@ An iteration, in this order and no other:
 
     1. flush      writes that were held leave, before anything may block
     2. wait       for events; not at all while something is ready or the loop is stopping
-    3. dispatch   each event to its watcher, which calls the protocol at once
-    4. mail       what other threads scheduled becomes ready
-    5. timers     what is due becomes ready
-    6. ready      the handles that are ready now, not those that they schedule
+    3. mail       what other threads scheduled becomes ready
+    4. ready      the handles that are ready now, not those that they schedule
+    5. dispatch   each event to its watcher, which calls the protocol at once
+    6. timers     those that were due after the wait
 
+So everything runs in the order in which asyncio would run it, which queues 5 and 6 behind 4.
 Handles, timers and mail live in Python lists, where the garbage collector sees them.
 """
 
@@ -52,9 +53,9 @@ cdef class Handle:
         """The callback will not be called; cancelling twice or after the call does nothing."""
         if self._cancelled:
             return
-        if self._loop.debugging:
-            self.description = repr(self)
         self._cancelled = True
+        if self._loop is not None and self._loop.debugging:
+            self.description = repr(self)
         self._callback = self._args = None
 
     def cancelled(self):
@@ -66,6 +67,8 @@ cdef class Handle:
         return self._context
 
     def _run(self):
+        if self._loop is None:
+            raise TypeError(f"a {type(self).__name__} is made by scheduling a call")
         self._loop.run(self)
 
     def __repr__(self):
@@ -74,6 +77,8 @@ cdef class Handle:
         info = [type(self).__name__]
         if self._cancelled:
             info.append("cancelled")
+        if isinstance(self, TimerHandle):
+            info.append(f"when={self.when()}")
         if self._callback is not None:
             info.append(format_helpers._format_callback_source(self._callback, self._args))
         if self._source_traceback:
@@ -92,6 +97,10 @@ cdef class TimerHandle(Handle):
     def when(self):
         """The deadline, in seconds of the loop's clock."""
         return self._when
+
+    @property
+    def _scheduled(self):
+        return self.index >= 0
 
     def cancel(self):
         if self.index >= 0:
@@ -151,7 +160,7 @@ cdef class Loop:
         self.inbox = []
 
     def set_debug(self, enabled):
-        self.debugging = bool(enabled)
+        self.debugging = self._poller.debugging = bool(enabled)
         super(Loop, self).set_debug(enabled)
 
     def stop(self):
@@ -159,14 +168,18 @@ cdef class Loop:
         self._stopping = True
 
     def _run_once(self):
-        """Iterate until ``stop``; asyncio's ``run_forever`` calls this, and then finds the loop stopping."""
+        """Iterate until ``stop``: asyncio's ``run_forever`` calls this, and then finds the loop stopping.
+
+        Once only for a program that has a ``run_forever`` of its own.
+        """
         self.stopping = self._stopping
         self.thread = PyThread_get_thread_ident()
         try:
             while True:
                 self.iterate(FOREVER)
-                if self.stopping:
+                if self.stopping or not self._driven:
                     break
+            self._poller.flush()
         finally:
             self.thread = 0
 
@@ -200,6 +213,8 @@ cdef class Loop:
         if self.debugging:
             self._check_thread()
             self._check_callback(callback, "call_soon")
+        if self.has_mail:
+            self.deliver_mail()  # first come, first served
         cdef Handle handle = self.new_handle(callback, args, context)
         self.push(handle)
         return handle
@@ -273,20 +288,27 @@ cdef class Loop:
     # --- the ready queue ---
 
     cdef int push(self, Handle handle) except -1:
-        cdef Py_ssize_t size = len(self.ready)
-        if self.count == size:
-            self.ready = self.ready[self.head:] + self.ready[:self.head] + [None] * size
-            self.head = 0
-            size += size
-        replace(self.ready, (self.head + self.count) & (size - 1), handle)
+        if self.count == len(self.ready):
+            self.grow()
+        replace(self.ready, (self.head + self.count) & (len(self.ready) - 1), handle)
         self.count += 1
         return 0
 
-    cdef int run_ready(self) except -1:
-        cdef Py_ssize_t snapshot = self.count
+    cdef int grow(self) except -1:
+        """Double the ring. Making the list may run the garbage collector, and finalizers that push."""
+        cdef list larger = [None] * (2 * len(self.ready))
+        cdef Py_ssize_t i, size = len(self.ready)
+        if len(larger) <= size:
+            return 0
+        for i in range(size):
+            replace(larger, i, <object> PyList_GET_ITEM(self.ready, (self.head + i) & (size - 1)))
+        self.ready, self.head = larger, 0
+        return 0
+
+    cdef int run_ready(self, Py_ssize_t count) except -1:
         cdef Handle handle
-        while snapshot > 0 and self.count > 0:
-            snapshot -= 1
+        while count > 0 and self.count > 0:
+            count -= 1
             handle = <Handle> PyList_GET_ITEM(self.ready, self.head)
             replace(self.ready, self.head, None)
             self.head = (self.head + 1) & (len(self.ready) - 1)
@@ -345,12 +367,15 @@ cdef class Loop:
             self._poller.sleeping = True
             if self.has_mail:
                 timeout = 0
-        self._poller.poll(timeout)
+        cdef int events = self._poller.wait(timeout)
         if self.has_mail:
             self.deliver_mail()
-        if self.timers:
-            self.expire()
-        return self.run_ready()
+        cdef Py_ssize_t ready = self.count
+        cdef Py_ssize_t due = self.expire() if self.timers else 0
+        self.run_ready(ready)
+        if events:
+            self._poller.dispatch(events)
+        return self.run_ready(due)
 
     cdef double patience(self, double longest) except? -2:
         """How long this iteration may wait, in seconds; below zero without end."""
@@ -370,7 +395,9 @@ cdef class Loop:
             self.push(<Handle> handle)
         return 0
 
-    cdef int expire(self) except -1:
+    cdef Py_ssize_t expire(self) except -1:
+        """Make ready what is due; how many."""
+        cdef Py_ssize_t due = 0
         cdef double now = monotonic()
         cdef TimerHandle timer
         while self.timers:
@@ -379,7 +406,8 @@ cdef class Loop:
                 break
             heap_remove(self.timers, timer)
             self.push(timer)
-        return 0
+            due += 1
+        return due
 
     # --- the user's descriptors ---
 

@@ -18,6 +18,7 @@ cdef class Poller:
     cdef int epoll
     cdef int waker                   # eventfd, edge-triggered: written by other threads, never read
     cdef uint32_t generation         # the last one given out; 0 is the waker's own
+    cdef public bint debugging       # slow callbacks are looked for
     cdef bint precise                # the kernel has epoll_pwait2
     cdef epoll_event* events
     cdef list watchers               # by descriptor, None where nobody watches
@@ -31,6 +32,6 @@ cdef class Poller:
     cdef int forget(self, Watcher watcher) except -1
     cdef int hold(self, Watcher watcher) except -1
     cdef int flush(self) except -1
-    cdef int poll(self, double timeout) except -1
+    cdef int wait(self, double timeout) except -1
     cdef int dispatch(self, int count) except -1
     cdef int wake(self) except -1

@@ -14,6 +14,8 @@ Interest is lazy: a watcher that wants less leaves the registration as it is unt
 that nobody wants. Pausing and resuming between two events costs no system call.
 """
 
+from selectors import EVENT_READ, EVENT_WRITE, SelectorKey
+
 from cpython.exc cimport PyErr_CheckSignals, PyErr_SetFromErrno
 from cpython.mem cimport PyMem_Free, PyMem_Malloc
 from libc.errno cimport EEXIST, EINTR, ENOSYS, errno
@@ -82,6 +84,15 @@ cdef class Poller:
         """Everybody who watches a descriptor now."""
         return [watcher for watcher in self.watchers if watcher is not None]
 
+    def get_key(self, fd):
+        """What asyncio asks a selector for; raises KeyError where nobody watches the descriptor."""
+        cdef Watcher watcher = self.watcher(fd)
+        if watcher is None:
+            raise KeyError(f"{fd!r} is not registered")
+        cdef int read = EVENT_READ if watcher.interest & EPOLLIN else 0
+        cdef int write = EVENT_WRITE if watcher.interest & EPOLLOUT else 0
+        return SelectorKey(fd, fd, read | write, None)
+
     def close(self):
         """Give the descriptors back; watchers hear nothing more."""
         for watcher in self.all_watchers():
@@ -145,8 +156,8 @@ cdef class Poller:
                 del self.held[:done]
         return 0
 
-    cdef int poll(self, double timeout) except -1:
-        """Wait at most `timeout` seconds (below zero: until something happens) and dispatch."""
+    cdef int wait(self, double timeout) except -1:
+        """Wait at most `timeout` seconds (below zero: until something happens); how many events came."""
         cdef int count
         if timeout == 0:
             count = epoll_wait(self.epoll, self.events, EVENTS_PER_POLL, 0)
@@ -165,9 +176,10 @@ cdef class Poller:
                 PyErr_SetFromErrno(OSError)
             PyErr_CheckSignals()
             return 0
-        return self.dispatch(count)
+        return count
 
     cdef int dispatch(self, int count) except -1:
+        """Hand the events of the last wait to their watchers."""
         cdef int i
         cdef uint64_t tag
         cdef Py_ssize_t fd

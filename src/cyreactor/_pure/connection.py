@@ -22,6 +22,7 @@ import asyncio
 import contextvars
 import socket
 from asyncio.log import logger
+from asyncio.transports import _FlowControlMixin
 from collections.abc import Callable
 from enum import IntEnum
 from itertools import islice
@@ -51,16 +52,23 @@ class State(IntEnum):
 # Plain names: looking a member up on the class costs more than the comparison.
 BORN, OPEN, CLOSING, LOST, CLOSED = State
 
+# Of a connection without a protocol.
+NO_SINK = Sink()
 
-class Connection(Watcher, asyncio.Transport):
+
+def _nothing(limit: int) -> bytes:
+    return b""
+
+
+class Connection(Watcher, _FlowControlMixin):
     """The pure half of a stream transport; ``cyreactor.transport`` adds the rare paths."""
 
     # More attributes than Python keeps in line (30): slots make each access and the whole smaller.
     __slots__ = (
-        "_loop", "_server", "backlog", "cause", "context", "dispatching", "ended", "eof_written", "fd", "full",
-        "habit", "high", "holding", "interest", "lost_writes", "low", "paused", "peer", "poller", "protocol",
-        "queue", "queued", "readable", "receive", "repeated", "sent", "sink", "sock", "state", "throttled",
-        "told", "watched", "written",
+        "_loop", "_server", "backlog", "cause", "context", "dispatching", "ended", "eof_written", "fd",
+        "former", "full", "habit", "high", "holding", "interest", "lost_writes", "low", "paused", "peer",
+        "poller", "protocol", "queue", "queued", "readable", "receive", "repeated", "resuming", "sent",
+        "sink", "sock", "state", "throttled", "told", "watched", "written",
     )  # fmt: skip
 
     def __init__(self, loop: Any, sock: socket.socket, protocol: Any, server: Any = None) -> None:
@@ -69,14 +77,15 @@ class Connection(Watcher, asyncio.Transport):
         self._server = server  # the asyncio.Server that accepted it, or None
         self.poller = loop._poller
         self.protocol: Any = None  # None once closed
-        self.sink: Sink  # what reads go into; follows the protocol
+        self.sink = NO_SINK  # what reads go into; follows the protocol
+        self.former: Sink | None = None  # the one before, while it is asked for nothing but its rest
         self.backlog = b""  # bytes of a former sink, to deliver before the next read
         self.context = contextvars.copy_context()  # entered around every callback
         self.sock = sock
         self.fd: int = sock.fileno()
         self.peer: Any = None  # the address that accept gave
         self.cause: BaseException | None = None  # for connection_lost of a closing connection
-        self.receive: Callable[[int], Any]  # reads for the sink
+        self.receive: Callable[[int], Any] = _nothing  # reads for the sink
         self.readable = False  # is open, not paused, and the peer has not ended
         self.queue: list[bytes] = []
         self.sent = 0  # bytes of queue[0] that are gone already
@@ -91,6 +100,7 @@ class Connection(Watcher, asyncio.Transport):
         self.told = False  # and eof_received was called: everything before it is delivered
         self.eof_written = False  # the user will write no more
         self.full = False  # the kernel took less than was offered: waits for EVENT_WRITE
+        self.resuming = False  # it is being told to resume
         self.throttled = False  # the protocol was told to pause writing
         self.dispatching = False  # one of its callbacks runs: writes wait for its end
         self.holding = False  # on the poller's list for the flush before the wait
@@ -108,8 +118,12 @@ class Connection(Watcher, asyncio.Transport):
     def _start(self, waiter: asyncio.Future[None] | None = None) -> None:
         """Call connection_made, then read, then wake the waiter."""
         self.begin()
-        if waiter is not None and not waiter.done():
+        if waiter is None or waiter.done():
+            return
+        if self.cause is None:
             waiter.set_result(None)
+        else:
+            waiter.set_exception(self.cause)
 
     def begin(self) -> None:
         if self.state == BORN:
@@ -129,9 +143,19 @@ class Connection(Watcher, asyncio.Transport):
     # --- dispatch ---
 
     def on_ready(self, events: int) -> None:
+        if self.poller.debugging:
+            self._on_ready_timed(events)
+            return
         self.context.run(self._respond, events)
         if not self.readable or events & EVENT_WRITE:
             self._settle(events)
+
+    def _on_ready_timed(self, events: int) -> None:
+        loop = self._loop
+        start = loop.time()
+        self.context.run(self._respond, events)
+        self._settle(events)
+        loop._report_slow(self, loop.time() - start)
 
     def _respond(self, events: int) -> None:
         if self.full and events & EVENT_WRITE:
@@ -143,6 +167,8 @@ class Connection(Watcher, asyncio.Transport):
         finally:
             # The end of the dispatch: what its callbacks wrote leaves in one send.
             self.dispatching = False
+            if self.former is not None:
+                self._keep_rest()
             if self.queued and not self.full:
                 self._send_queued()
 
@@ -169,6 +195,8 @@ class Connection(Watcher, asyncio.Transport):
             callback(*args)
         finally:
             self.dispatching = False
+            if self.former is not None:
+                self._keep_rest()
             if self.queued and not self.full:
                 self._send_queued()
 
@@ -182,9 +210,16 @@ class Connection(Watcher, asyncio.Transport):
         if self.state > CLOSING:
             return
         if interest:
-            self.poller.watch(self, interest)
+            self._watch(interest)
         else:
             self._rest()
+
+    def _watch(self, interest: int) -> None:
+        try:
+            self.poller.watch(self, interest)
+        except (OSError, KeyError, ValueError) as exc:  # over a limit, or closed behind our back
+            self.cause = exc
+            self._fatal_error(exc, "Fatal error: the descriptor cannot be watched")
 
     def _settle(self, events: int) -> None:
         """After an event, see that no unwanted one comes again."""
@@ -196,7 +231,7 @@ class Connection(Watcher, asyncio.Transport):
             self.poller.unwatch(self)
             self._rest()
         elif events & self.interest & ~interest:
-            self.poller.watch(self, interest)
+            self._watch(interest)
 
     # --- reading ---
 
@@ -224,8 +259,10 @@ class Connection(Watcher, asyncio.Transport):
         except BaseException as exc:
             self._callback_failed(sink.callback, exc)
             return
-        if failed or sink is not self.sink:
-            self._passed_on(sink, failed)
+        if failed:
+            self._end(sink.failure)
+        if self.former is not None:
+            self._keep_rest()
         if not received:
             self.ended = True
             self.readable = False
@@ -241,14 +278,8 @@ class Connection(Watcher, asyncio.Transport):
         except BaseException as exc:
             self._callback_failed(sink.callback, exc)
         else:
-            self._passed_on(sink, failed)
-
-    def _passed_on(self, sink: Sink, failed: bool) -> None:
-        """The sink failed, or the protocol was changed: then its successor gets the rest."""
-        if failed:
-            self._end(sink.failure)
-        elif sink is not self.sink:
-            self._keep_rest(sink)
+            if failed:
+                self._end(sink.failure)
 
     def _pour_backlog(self) -> None:
         data, self.backlog = self.backlog, b""
@@ -260,14 +291,18 @@ class Connection(Watcher, asyncio.Transport):
         except BaseException as exc:
             self._callback_failed(sink.callback, exc)
             return
-        self._passed_on(sink, failed)
-        if not failed:
-            self.backlog += data[used:]
+        if failed:
+            self._end(sink.failure)
+        else:
+            self.backlog = data[used:]
 
-    def _keep_rest(self, former: Sink) -> None:
-        rest = former.take()
-        if rest and self.state <= OPEN:
-            self.backlog = rest
+    def _keep_rest(self) -> None:
+        """The protocol was changed: its successor gets what it left."""
+        former, self.former = self.former, None
+        if former is None or former is self.sink or self.state > OPEN:
+            return
+        self.backlog = former.take() + self.backlog
+        if self.backlog:
             self._loop.call_soon(self._deliver)
 
     def _callback_failed(self, callback: str, exc: BaseException) -> None:
@@ -309,7 +344,8 @@ class Connection(Watcher, asyncio.Transport):
         if self.state == OPEN:
             self.readable = not self.ended
             self._want()
-            if self.ended or self.backlog or not isinstance(self.sink, (ProtocolSink, BufferedSink)):
+            parses = not isinstance(self.sink, (ProtocolSink, BufferedSink))
+            if parses or self.ended or self.backlog:
                 self._loop.call_soon(self._deliver)
 
     def get_protocol(self) -> Any:
@@ -318,15 +354,18 @@ class Connection(Watcher, asyncio.Transport):
 
     def set_protocol(self, protocol: Any) -> None:
         """Send what arrives from now on to another protocol, undelivered bytes included."""
-        former = getattr(self, "sink", None)
+        former = self.sink
         self.protocol = protocol
         self.sink = _make_sink(self, protocol)
         self.sink.halted = self.paused or self.state > OPEN
         self.receive = self.sink.reader(self.sock)
-        if former is not None:
-            former.halted = True
-            if not self.dispatching:
-                self._keep_rest(former)
+        if former is NO_SINK:
+            return
+        former.halted = True
+        if self.former is None:  # it may be calling us: it gives its rest at the end of the dispatch
+            self.former = former
+        if not self.dispatching:
+            self._keep_rest()
 
     # --- writing ---
 
@@ -337,7 +376,7 @@ class Connection(Watcher, asyncio.Transport):
             raise RuntimeError("Cannot call write() after write_eof()")
         if not piece:
             return
-        if self.state > OPEN:
+        if self.state > OPEN and not self._writable():
             self._write_lost()
         elif self.dispatching or self._holds() or self.queued:
             self.queue.append(piece)
@@ -355,7 +394,7 @@ class Connection(Watcher, asyncio.Transport):
         pieces = [piece for piece in pieces if piece]
         if not pieces:
             return
-        if self.state > OPEN:
+        if self.state > OPEN and not self._writable():
             self._write_lost()
             return
         at_once = not (self.dispatching or self._holds() or self.queued)
@@ -378,6 +417,10 @@ class Connection(Watcher, asyncio.Transport):
     def can_write_eof(self) -> bool:
         """True: streams can be half-closed."""
         return True
+
+    def _writable(self) -> bool:
+        """As asyncio: while the kernel keeps a closing connection waiting, it takes writes."""
+        return self.state is CLOSING and (self.full or self.resuming)
 
     def _holds(self) -> bool:
         """Whether a write from outside of a dispatch waits for the flush before the wait."""
@@ -451,7 +494,9 @@ class Connection(Watcher, asyncio.Transport):
         if self.sent:
             first = memoryview(first)[self.sent :]
         pieces = [first, *islice(self.queue, 1, PIECES_PER_SEND)]
-        return self.sock.sendmsg(pieces) if hasattr(self.sock, "sendmsg") else self.sock.send(b"".join(pieces))
+        if hasattr(self.sock, "sendmsg"):
+            return self.sock.sendmsg(pieces)
+        return self.sock.send(b"".join(pieces))
 
     def _advance(self, count: int) -> None:
         """Some of the queue left, not all."""
@@ -494,7 +539,7 @@ class Connection(Watcher, asyncio.Transport):
     # --- flow control ---
 
     def _throttle(self) -> None:
-        if self.throttled or self.queued <= self.high or self.state > OPEN:
+        if self.throttled or self.queued <= self.high or self.state > CLOSING:
             return
         self.throttled = True
         try:
@@ -506,12 +551,15 @@ class Connection(Watcher, asyncio.Transport):
 
     def _release(self) -> None:
         self.throttled = False
+        self.resuming = True
         try:
             self.protocol.resume_writing()
         except (SystemExit, KeyboardInterrupt):
             raise
         except BaseException as exc:
             self._report(exc, "protocol.resume_writing() failed")
+        finally:
+            self.resuming = False
 
     def get_write_buffer_size(self) -> int:
         """Bytes that wait to be sent."""
@@ -523,6 +571,8 @@ class Connection(Watcher, asyncio.Transport):
 
     def _set_write_buffer_limits(self, high: int, low: int) -> None:
         self.high, self.low = high, low
+        if self.state > CLOSING:
+            return
         self._throttle()
         if self.throttled and self.queued <= low:
             self._release()
@@ -585,9 +635,9 @@ class Connection(Watcher, asyncio.Transport):
         self.fd = -1
         self.state = CLOSED
         self.sink.take()
-        self.sink = Sink()
-        self.sink.halted = True
-        self.receive = self.sink.reader(self.sock)
+        self.sink = NO_SINK
+        self.former = None
+        self.receive = _nothing
         self.protocol = self._loop = self._server = self.cause = None
 
     # --- what the rare paths ask, and what they give ---

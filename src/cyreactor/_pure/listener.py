@@ -90,11 +90,10 @@ class Listener(Watcher):
         connection.begin()
 
     def _refused(self, exc: OSError) -> None:
-        message = "socket.accept() failed"
-        if exc.errno in OUT_OF_RESOURCES:
-            message = "socket.accept() out of system resource"
-            self.poller.unwatch(self)
-            self.retry = self._loop.call_later(ACCEPT_RETRY_DELAY, self.start)
+        exhausted = exc.errno in OUT_OF_RESOURCES
+        message = "socket.accept() out of system resource" if exhausted else "socket.accept() failed"
+        self.poller.unwatch(self)
+        self.retry = self._loop.call_later(ACCEPT_RETRY_DELAY, self.start)
         self._loop.call_exception_handler(
             {"message": message, "exception": exc, "socket": trsock.TransportSocket(self.sock)}
         )

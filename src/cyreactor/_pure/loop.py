@@ -4,11 +4,12 @@ An iteration, in this order and no other:
 
     1. flush      writes that were held leave, before anything may block
     2. wait       for events; not at all while something is ready or the loop is stopping
-    3. dispatch   each event to its watcher, which calls the protocol at once
-    4. mail       what other threads scheduled is in the ready queue already: a deque is safe
-    5. timers     what is due becomes ready
-    6. ready      the handles that are ready now, not those that they schedule
+    3. mail       what other threads scheduled is in the ready queue already: a deque is safe
+    4. ready      the handles that are ready now, not those that they schedule
+    5. dispatch   each event to its watcher, which calls the protocol at once
+    6. timers     those that were due after the wait
 
+So everything runs in the order in which asyncio would run it, which queues 5 and 6 behind 4.
 Handles, ``call_soon`` and ``call_soon_threadsafe`` are asyncio's own. Timers are not: among equal
 deadlines the first come must be the first served.
 """
@@ -68,6 +69,7 @@ class Loop(EventLoop):
     """The pure scheduler under ``cyreactor.Reactor``; names and semantics are asyncio's."""
 
     _poller: Poller
+    _driven = False  # run_forever is ours: `_run_once` need not return to it
 
     # --- the seams of asyncio's own event loop ---
 
@@ -85,11 +87,19 @@ class Loop(EventLoop):
         self._timers.clear()
 
     def _run_once(self) -> None:
-        """Iterate until ``stop``; asyncio's ``run_forever`` calls this, and then finds the loop stopping."""
+        """Iterate until ``stop``: asyncio's ``run_forever`` calls this, and then finds the loop stopping.
+
+        Once only for a program that has a ``run_forever`` of its own.
+        """
         while True:
             self._iterate(FOREVER)
-            if self._stopping:
+            if self._stopping or not self._driven:
                 break
+        self._poller.flush()
+
+    def set_debug(self, enabled: bool) -> None:
+        self._poller.debugging = enabled
+        super().set_debug(enabled)
 
     # --- scheduling ---
 
@@ -151,9 +161,9 @@ class Loop(EventLoop):
 
     # --- the ready queue ---
 
-    def _run_ready(self) -> None:
+    def _run_ready(self, count: int) -> None:
         ready = self._ready
-        for _ in range(len(ready)):
+        for _ in range(min(count, len(ready))):
             handle = ready.popleft()
             if handle._cancelled:
                 continue
@@ -176,6 +186,7 @@ class Loop(EventLoop):
         elapsed = self.time() - start
         if elapsed >= self.slow_callback_duration:
             logger.warning("Executing %s took %.3f seconds", base_events._format_handle(handle), elapsed)  # type: ignore[attr-defined]
+        del handle  # a traceback that holds this frame must not hold the task
 
     # --- an iteration ---
 
@@ -184,11 +195,15 @@ class Loop(EventLoop):
         poller = self._poller
         if poller.held:
             poller.flush()
-        poller.poll(0 if self._ready else self._patience(longest))
-        if self._timers:
-            self._expire()
-        if self._ready:
-            self._run_ready()
+        events = poller.wait(0 if self._ready else self._patience(longest))
+        ready = len(self._ready)
+        due = self._expire() if self._timers else 0
+        if ready:
+            self._run_ready(ready)
+        if events:
+            poller.dispatch(events)
+        if due:
+            self._run_ready(due)
 
     def _patience(self, longest: float) -> float:
         """How long this iteration may wait, in seconds; below zero without end."""
@@ -202,7 +217,9 @@ class Loop(EventLoop):
         wait = max(0.0, self._timers[0][0] - self.time())
         return wait if longest < 0 else min(wait, longest)
 
-    def _expire(self) -> None:
+    def _expire(self) -> int:
+        """Make ready what is due; how many."""
+        due = 0
         now = self.time()
         while self._timers and self._timers[0][0] <= now:
             timer = heapq.heappop(self._timers)[2]
@@ -211,6 +228,8 @@ class Loop(EventLoop):
                 self._cancelled_timers -= 1
             else:
                 self._ready.append(timer)
+                due += 1
+        return due
 
     # --- the user's descriptors ---
 

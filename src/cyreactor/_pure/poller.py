@@ -46,18 +46,22 @@ class Watcher:
         raise NotImplementedError
 
 
+Ready = list[tuple[Watcher, int]]
+
+
 class Poller:
     """Waits for events and hands them to the watchers."""
 
     def __init__(self, selector: selectors.BaseSelector, wake: Callable[[], None]) -> None:
         self.selector = selector
         self.wake = wake  # ends a wait, from any thread
+        self.debugging = False  # slow callbacks are looked for
         self.sleeping = False  # a thread that leaves something to do must wake the poller
         self.watchers: dict[int, Watcher] = {}  # by descriptor
         self.held: list[Watcher] = []  # with writes to flush before the next wait
         self.iteration = 0  # waits so far: tells two writes of one iteration
         self.epoll = _epoll_of(selector)
-        self.wait = self._select if self.epoll is None else self._poll_epoll
+        self.select = self._select if self.epoll is None else self._poll_epoll
         self.precise = self.epoll is not None and self.epoll.fileno() < 1024  # for select()
 
     @property
@@ -80,7 +84,7 @@ class Poller:
         self.watchers.clear()
         self.held.clear()
         self.precise = False
-        self.wait = self._refuse
+        self.select = self._refuse
         self.selector.close()
 
     def watch(self, watcher: Watcher, interest: int) -> None:
@@ -120,26 +124,31 @@ class Poller:
         finally:
             del self.held[:done]
 
-    def poll(self, timeout: float) -> None:
-        """Wait at most ``timeout`` seconds (below zero: until something happens) and dispatch."""
+    def wait(self, timeout: float) -> Ready:
+        """Wait at most ``timeout`` seconds (below zero: until something happens); what is ready.
+
+        Who is ready is looked up before anybody's callback may close a descriptor and reuse its number.
+        """
         self.iteration += 1
         self.sleeping = timeout != 0
         if timeout > 0:
             timeout = self._wait_precisely(min(timeout, LONGEST_WAIT))
-        ready = self.wait(timeout)
+        ready = self.select(timeout)
         self.sleeping = False
+        return ready
+
+    def dispatch(self, ready: Ready) -> None:
+        """Hand the events of a wait to their watchers."""
         for watcher, events in ready:
             if watcher.watched:
                 watcher.on_ready(events)
 
-    # Who is ready is looked up before anybody's callback may close a descriptor and reuse its number.
-
-    def _select(self, timeout: float) -> list[tuple[Watcher, int]]:
+    def _select(self, timeout: float) -> Ready:
         watchers = self.watchers
         ready = self.selector.select(None if timeout < 0 else timeout)
         return [(watchers[key.fd], events) for key, events in ready if key.fd in watchers]
 
-    def _poll_epoll(self, timeout: float) -> list[tuple[Watcher, int]]:
+    def _poll_epoll(self, timeout: float) -> Ready:
         watchers = self.watchers
         ready = self.epoll.poll(timeout, EVENTS_PER_POLL)
         return [
@@ -148,7 +157,7 @@ class Poller:
             if fd in watchers
         ]
 
-    def _refuse(self, timeout: float) -> list[tuple[Watcher, int]]:
+    def _refuse(self, timeout: float) -> Ready:
         raise RuntimeError(CLOSED)
 
     def _wait_precisely(self, timeout: float) -> float:
