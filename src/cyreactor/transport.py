@@ -82,11 +82,11 @@ class Transport(connection.Connection):
         else:
             self._server._attach()
 
-    def _detach(self) -> None:
+    def _detach(self, server: Any) -> None:
         if _SERVER_KNOWS_TRANSPORTS:
-            self._server._detach(self)
+            server._detach(self)
         else:
-            self._server._detach()
+            server._detach()
 
 
 def _socket(transport: Transport) -> trsock.TransportSocket | None:

@@ -622,19 +622,21 @@ cdef class Connection(Watcher):
 
     def _dispose(self):
         """Give everything back; protocol and transport form a cycle that ends here."""
+        cdef int fd = self.fd
+        server = self._server
         self.poller.unwatch(self)
-        if self._server is not None:
-            self._detach()
-        if self.sock is not None:
-            self.sock.close()
-        elif self.fd >= 0:
-            close(self.fd)
         self.fd = -1
         self.state = CLOSED
         self.sink.take()
         self.sink = NO_SINK
         self.former = None
         self.protocol = self._loop = self._server = self.cause = None
+        if server is not None:
+            self._detach(server)
+        if self.sock is not None:
+            self.sock.close()
+        elif fd >= 0:
+            close(fd)
 
     # --- what the rare paths ask ---
 

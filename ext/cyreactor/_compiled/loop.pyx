@@ -103,7 +103,7 @@ cdef class TimerHandle(Handle):
         return self.index >= 0
 
     def cancel(self):
-        if self.index >= 0:
+        if self.index >= 0 and self._loop is not None:
             heap_remove(self._loop.timers, self)
         Handle.cancel(self)
 

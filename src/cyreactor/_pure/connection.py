@@ -628,10 +628,8 @@ class Connection(Watcher, _FlowControlMixin):
 
     def _dispose(self) -> None:
         """Give everything back; protocol and transport form a cycle that ends here."""
+        server = self._server
         self.poller.unwatch(self)
-        if self._server is not None:
-            self._detach()
-        self.sock.close()
         self.fd = -1
         self.state = CLOSED
         self.sink.take()
@@ -639,6 +637,9 @@ class Connection(Watcher, _FlowControlMixin):
         self.former = None
         self.receive = _nothing
         self.protocol = self._loop = self._server = self.cause = None
+        if server is not None:
+            self._detach(server)
+        self.sock.close()
 
     # --- what the rare paths ask, and what they give ---
 
@@ -665,7 +666,7 @@ class Connection(Watcher, _FlowControlMixin):
     def _attach(self) -> None:
         raise NotImplementedError
 
-    def _detach(self) -> None:
+    def _detach(self, server: Any) -> None:
         raise NotImplementedError
 
     def _fatal_error(self, exc: BaseException, message: str = "Fatal error on transport") -> None:
