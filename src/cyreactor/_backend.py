@@ -11,7 +11,7 @@ from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING
 
-MODULES = ("sink", "framing", "poller", "connection", "listener", "loop")
+MODULES = ("sink", "framing", "poller", "endpoint", "connection", "datagram", "listener", "loop")
 
 
 def _load(core: str) -> dict[str, ModuleType]:
@@ -33,10 +33,14 @@ backend, _core = _choose(os.environ.get("CYREACTOR_BACKEND", ""))
 
 if TYPE_CHECKING:
     from ._pure import connection as connection
+    from ._pure import datagram as datagram
+    from ._pure import endpoint as endpoint
     from ._pure import framing as framing
     from ._pure import listener as listener
     from ._pure import loop as loop
     from ._pure import poller as poller
     from ._pure import sink as sink
 else:
-    sink, framing, poller, connection, listener, loop = (_core[name] for name in MODULES)
+    sink, framing, poller, endpoint, connection, datagram, listener, loop = (
+        _core[name] for name in MODULES
+    )

@@ -4,6 +4,14 @@
 # they save in system calls, and a neighbour waits for each of them.
 READ_SIZE = 64 * 1024
 
+# Datagrams that one wake-up takes, and the bytes of the largest: IP knows none over 64 KiB, Unix
+# sockets send up to what net.core.wmem_default says, 208 KiB where nobody changed it.
+DATAGRAMS_PER_WAKEUP = 16
+DATAGRAM_SIZE = 256 * 1024
+
+# Bytes that a queued datagram counts in the watermarks beside its content.
+DATAGRAM_OVERHEAD = 8
+
 # Events taken from the kernel by one poll.
 EVENTS_PER_POLL = 1024
 

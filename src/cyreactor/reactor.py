@@ -13,17 +13,21 @@ import socket
 import stat
 import threading
 from asyncio import SelectorEventLoop, base_events, events, sslproto
-from asyncio.log import logger
 from collections.abc import Callable, Coroutine, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 from weakref import WeakSet
 
 from ._backend import listener, loop
-from .transport import Transport
+from .transport import DatagramTransport, Transport
 
 T = TypeVar("T")
 Factory = Callable[[], asyncio.BaseProtocol]
+
+# Address families that the cores' datagrams know.
+DATAGRAM_FAMILIES = {
+    getattr(socket, name) for name in ("AF_INET", "AF_INET6", "AF_UNIX") if hasattr(socket, name)
+}
 
 # Those of this process, to be disowned by a child.
 _reactors: WeakSet[Reactor] = WeakSet()
@@ -197,7 +201,26 @@ class Reactor(loop.Loop, SelectorEventLoop):
         _set_nodelay(sock)
         transport = Transport(self, sock, protocol, server)
         transport._remember(extra)
-        transport.get_extra_info("peername")  # while the peer is surely there
+        for name in ("socket", "sockname", "peername"):  # while they are surely there
+            transport.get_extra_info(name)
+        self.call_soon(transport._start, waiter)
+        return transport
+
+    def _make_datagram_transport(
+        self,
+        sock: socket.socket,
+        protocol: asyncio.DatagramProtocol,
+        address: Any = None,
+        waiter: asyncio.Future[None] | None = None,
+        extra: dict[str, Any] | None = None,
+    ) -> Any:
+        if sock.family not in DATAGRAM_FAMILIES:  # asyncio's own knows every family that Python knows
+            return SelectorEventLoop._make_datagram_transport(  # type: ignore[attr-defined]
+                self, sock, protocol, address, waiter, extra
+            )
+        self._ensure_fd_no_transport(sock)
+        transport = DatagramTransport(self, sock, protocol, address)
+        transport._remember(extra)
         self.call_soon(transport._start, waiter)
         return transport
 
@@ -260,7 +283,7 @@ class Reactor(loop.Loop, SelectorEventLoop):
 
     def _report_slow(self, what: object, seconds: float) -> None:
         if seconds >= self.slow_callback_duration:
-            logger.warning("Executing %r took %.3f seconds", what, seconds)
+            base_events.logger.warning("Executing %r took %.3f seconds", what, seconds)  # type: ignore[attr-defined]
 
 
 def new_event_loop() -> Reactor:

@@ -1,26 +1,30 @@
-"""The stream transport: the chosen core's connection, plus the paths that are rare."""
+"""The transports: the chosen core's endpoints, plus the paths that are rare."""
 
 from __future__ import annotations
 
-import socket
 import sys
 import warnings
 from asyncio import constants, trsock
 from asyncio.log import logger
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ._backend import connection
+from ._backend import connection, datagram
 from .limits import HIGH_WATER
+
+if TYPE_CHECKING:
+    from ._backend import endpoint
+
+    Endpoint = endpoint.Endpoint
+else:
+    Endpoint = object  # at run time the core's is mixed in
 
 # Since 3.13 a server knows its transports, before it only counts them.
 _SERVER_KNOWS_TRANSPORTS = sys.version_info >= (3, 13)
 
 
-class Transport(connection.Connection):
-    """A TCP or Unix stream, as ``asyncio.Transport`` specifies it."""
+class RarePaths(Endpoint):
+    """What every transport has beside its core's endpoint."""
 
-    _start_tls_compatible = True
-    _sendfile_compatible = constants._SendfileMode.FALLBACK
     _info: dict[str, Any] | None = None
 
     def __repr__(self) -> str:
@@ -76,6 +80,13 @@ class Transport(connection.Connection):
         """Nothing is awaited from the kernel: the loop must know the connection all the same."""
         self._loop._resting.add(self)
 
+
+class Transport(RarePaths, connection.Connection):
+    """A TCP or Unix stream, as ``asyncio.Transport`` specifies it."""
+
+    _start_tls_compatible = True
+    _sendfile_compatible = constants._SendfileMode.FALLBACK
+
     def _attach(self) -> None:
         if _SERVER_KNOWS_TRANSPORTS:
             self._server._attach(self)
@@ -89,12 +100,23 @@ class Transport(connection.Connection):
             server._detach()
 
 
-def _socket(transport: Transport) -> trsock.TransportSocket | None:
+class DatagramTransport(RarePaths, datagram.Datagram):
+    """A UDP or Unix datagram socket, as ``asyncio.DatagramTransport`` specifies it."""
+
+    name = None
+
+    def _peer_address(self) -> Any:
+        return self._address
+
+
+def _socket(transport: Any) -> trsock.TransportSocket | None:
     sock = transport._socket()
     return None if sock is None else trsock.TransportSocket(sock)
 
 
-def _sockname(transport: Transport) -> Any:
+def _sockname(transport: Any) -> Any:
+    if transport.name is not None:
+        return transport.name
     sock = transport._socket()
     try:
         return None if sock is None else sock.getsockname()
@@ -102,35 +124,15 @@ def _sockname(transport: Transport) -> Any:
         return None
 
 
-def _peername(transport: Transport) -> Any:
+def _peername(transport: Any) -> Any:
     address = transport._peer_address()
-    found = parse_address(address) if isinstance(address, bytes) else address
-    if found is not None:
-        return found
+    if address is not None:
+        return address
     sock = transport._socket()
     try:
         return None if sock is None else sock.getpeername()
     except OSError:
         return None
-
-
-def parse_address(raw: bytes) -> Any:
-    """The Python form of a ``struct sockaddr`` of Linux, as ``socket.accept`` gives it; None for others."""
-    family = int.from_bytes(raw[:2], sys.byteorder)
-    if family == socket.AF_UNIX and len(raw) == 2:
-        return ""  # the peer has no name
-    port = int.from_bytes(raw[2:4], "big")
-    if family == socket.AF_INET:
-        return socket.inet_ntop(family, raw[4:8]), port
-    if family == socket.AF_INET6:
-        flow = int.from_bytes(raw[4:8], "big")
-        scope = int.from_bytes(raw[24:28], sys.byteorder)
-        host = socket.inet_ntop(family, raw[8:24])
-        if scope:
-            numeric = socket.NI_NUMERICHOST | socket.NI_NUMERICSERV
-            host = socket.getnameinfo((host, port, flow, scope), numeric)[0]
-        return host, port, flow, scope
-    return None
 
 
 _LOOK_UPS = {"socket": _socket, "sockname": _sockname, "peername": _peername}

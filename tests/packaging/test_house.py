@@ -11,14 +11,15 @@ from cores import CORES, load_core
 import cyreactor
 
 PACKAGE = Path(cyreactor.__file__).parent
-MODULES = ("sink", "framing", "poller", "connection", "listener", "loop")
+MODULES = ("sink", "framing", "poller", "endpoint", "connection", "datagram", "listener", "loop")
 
 # Who may be imported, in this order: a module imports only from rows above its own.
 LAYERS = [
     {"errors", "limits", "_seams"},
     {"sink"},
     {"framing", "poller"},
-    {"connection", "listener"},
+    {"endpoint"},
+    {"connection", "datagram", "listener"},
     {"loop"},
     {"_backend"},
     {"framing*", "transport"},

@@ -1,33 +1,23 @@
 """TCP and Unix streams: the path of a byte in both directions.
 
-Reading. One read of at most 64 KiB a wake-up, into memory of the sink's choice. Pausing tells the
-kernel nothing; should an event come that nobody wants, the registration shrinks then.
+Reading. One read of at most 64 KiB a wake-up, into memory of the sink's choice. The end of the
+stream is told once everything before it is delivered.
 
-Writing. While one of the connection's own callbacks runs, writes only queue; one send follows its
-end. A write from elsewhere (a task, a timer) leaves at once when it is the connection's first of
-the iteration. A connection that keeps writing several pieces an iteration is held for the flush
-just before the wait: `habit` counts up on such iterations and down on a held single write.
-
-Ending. OPEN -> CLOSING (close, end of stream, framing error: the queue still leaves) -> LOST
-(connection_lost is scheduled, never called from inside another callback) -> CLOSED. An error or
-`abort` goes straight to LOST.
-
-What a callback raises goes to the loop's exception handler and loses the connection; KeyboardInterrupt
-and SystemExit pass through.
+Writing. Writes of a dispatch leave in one send at its end. A write from elsewhere (a task, a timer)
+leaves at once when it is the connection's first of the iteration. A connection that keeps writing
+several pieces an iteration is held for the flush just before the wait: `habit` counts up on such
+iterations and down on a held single write.
 """
 
 import asyncio
-import os
-import socket
-from asyncio.log import logger
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from cpython.list cimport PyList_GET_ITEM, PyList_GET_SIZE
 from libc.errno cimport EAGAIN, EINTR, errno
-from libc.stdint cimport uint32_t
 from libc.string cimport memcpy, memset
 
-from .poller cimport Watcher
+from .addresses cimport from_sockaddr
+from .endpoint cimport CLOSING, OPEN, Endpoint, as_bytes, os_error
 from .sink cimport BufferedSink, ProtocolSink, Sink
 from .syscalls cimport *
 
@@ -36,15 +26,11 @@ from cyreactor import limits
 cdef extern from "Python.h":
     int PyContext_Enter(object context) except -1
     int PyContext_Exit(object context) except -1
-    object PyContext_CopyCurrent()
 
 cdef enum:
     PIECES = 256
 
 cdef Py_ssize_t READ_SIZE = limits.READ_SIZE
-cdef Py_ssize_t HIGH_WATER = limits.HIGH_WATER
-cdef Py_ssize_t LOW_WATER = limits.LOW_WATER
-cdef uint32_t LOST_WRITES_BEFORE_WARNING = limits.LOST_WRITES_BEFORE_WARNING
 cdef int COALESCE_AFTER = limits.COALESCE_AFTER
 cdef int COALESCE_MEMORY = limits.COALESCE_MEMORY
 
@@ -52,22 +38,13 @@ cdef int COALESCE_MEMORY = limits.COALESCE_MEMORY
 cdef Sink NO_SINK = Sink()
 
 
-cdef class Connection(Watcher):
+cdef class Connection(Endpoint):
     """The compiled half of a stream transport; ``cyreactor.transport`` adds the rare paths."""
 
     def __cinit__(self, loop, sock, protocol, server=None, *args, **kwargs):
-        self.poller = loop._poller
         self.sink = NO_SINK
-        self._loop = loop
         self._server = server
-        self.context = PyContext_CopyCurrent()
-        self.high, self.low = HIGH_WATER, LOW_WATER
         self.written = self.poller.iteration - 1
-        if isinstance(sock, int):
-            self.fd = sock
-        else:
-            self.sock = sock
-            self.fd = sock.fileno()
 
     def __init__(self, loop, sock, protocol, server=None):
         try:
@@ -83,62 +60,16 @@ cdef class Connection(Watcher):
         """Programs ask ``isinstance(transport, asyncio.Transport)``; a C layout cannot inherit from it."""
         return asyncio.transports._FlowControlMixin
 
-    # --- birth ---
-
     cdef int set_peer(self, const void* address, unsigned int size) except -1:
-        self.peer_size = min(size, sizeof(self.peer))
+        self.peer_size = size if size <= sizeof(self.peer) else 0  # a long name is asked for when needed
         memcpy(self.peer, address, self.peer_size)
         return 0
 
-    def _start(self, waiter=None):
-        """Call connection_made, then read, then wake the waiter."""
-        self.begin()
-        if waiter is None or waiter.done():
-            return
-        if self.cause is None:
-            waiter.set_result(None)
-        else:
-            waiter.set_exception(self.cause)
+    def _peer_address(self):
+        """The peer's address as accept gave it; None when the connection was not accepted."""
+        return from_sockaddr(self.peer, self.peer_size)
 
-    cdef int begin(self) except -1:
-        if self.state == BORN:
-            self.state = OPEN
-        self.enter()
-        try:
-            self.protocol.connection_made(self)
-        except (SystemExit, KeyboardInterrupt):
-            raise
-        except BaseException as exc:
-            self.callback_failed("connection_made", exc)
-        finally:
-            self.leave()
-        if self.state == CLOSING and not self.queued:
-            return self.finish_writing()
-        return self.want()
-
-    # --- dispatch ---
-
-    cdef int on_ready(self, uint32_t events) except -1:
-        if not self.poller.debugging:
-            return self.respond(events)
-        loop = self._loop
-        start = loop.time()
-        self.respond(events)
-        loop._report_slow(self, loop.time() - start)
-        return 0
-
-    cdef int respond(self, uint32_t events) except -1:
-        self.enter()
-        try:
-            if events & (EPOLLIN | EPOLLHUP | EPOLLERR) and self.reading():
-                self.read()
-            if self.full and events & (EPOLLOUT | EPOLLHUP | EPOLLERR):
-                self.full = False
-                if self.queued:
-                    self.send_queued()
-        finally:
-            self.leave()
-        return self.settle(events)
+    # --- reading ---
 
     def _deliver(self):
         """Deliver what was held back while reading was paused, or left by a former protocol."""
@@ -155,65 +86,15 @@ cdef class Connection(Watcher):
         finally:
             self.leave()
 
-    cdef int enter(self) except -1:
-        PyContext_Enter(self.context)
-        self.dispatching = True
-        return 0
-
-    cdef int leave(self) except -1:
-        """The end of a dispatch: what its callbacks wrote leaves in one send."""
-        self.dispatching = False
-        try:
-            if self.former is not None:
-                self.keep_rest()
-            if self.queued and not self.full and self.state <= CLOSING:
-                self.send_queued()
-        finally:
-            PyContext_Exit(self.context)
+    cdef int end_dispatch(self) except -1:
+        if self.former is not None:
+            self.keep_rest()
+        if self.queued and not self.full and self.state <= CLOSING:
+            self.send_queued()
         return 0
 
     cdef bint reading(self) noexcept:
         return self.state == OPEN and not self.paused and not self.ended
-
-    cdef int want(self) except -1:
-        """See that the kernel reports all that is wanted; it may report more."""
-        cdef uint32_t interest = self.interest if self.watched else 0
-        if self.reading():
-            interest |= EPOLLIN
-        if self.full:
-            interest |= EPOLLOUT
-        if self.state > CLOSING:
-            return 0
-        if interest:
-            return self.watch(interest)
-        self._rest()
-        return 0
-
-    cdef int watch(self, uint32_t interest) except -1:
-        try:
-            self.poller.watch(self, interest)
-        except OSError as exc:  # out of memory, over a limit, or closed behind our back
-            self.cause = exc
-            self._fatal_error(exc, "Fatal error: the descriptor cannot be watched")
-        return 0
-
-    cdef int settle(self, uint32_t events) except -1:
-        """After an event, see that no unwanted one comes again."""
-        cdef uint32_t interest = 0
-        if not self.watched or self.state > CLOSING:
-            return 0
-        if self.reading():
-            interest = EPOLLIN
-        if self.full:
-            interest |= EPOLLOUT
-        if interest == 0 and events & (EPOLLHUP | EPOLLERR):
-            self.poller.unwatch(self)
-            self._rest()
-        elif events & self.interest & ~interest:
-            self.watch(interest)
-        return 0
-
-    # --- reading ---
 
     cdef int read(self) except -1:
         cdef Sink sink = self.sink
@@ -287,11 +168,6 @@ cdef class Connection(Watcher):
             self._loop.call_soon(self._deliver)
         return 0
 
-    cdef int callback_failed(self, str callback, exc) except -1:
-        self._report(exc, f"Fatal error: protocol.{callback}() call failed.")
-        self._force_close(exc)
-        return 0
-
     cdef int tell_end(self) except -1:
         """Call eof_received, unless something of before the end is still held back."""
         if self.told or self.paused or self.backlog is not None or self.state != OPEN:
@@ -329,10 +205,6 @@ cdef class Connection(Watcher):
             parses = not isinstance(self.sink, (ProtocolSink, BufferedSink))
             if parses or self.ended or self.backlog is not None:
                 self._loop.call_soon(self._deliver)
-
-    def get_protocol(self):
-        """The protocol; None once the connection is closed."""
-        return self.protocol
 
     def set_protocol(self, protocol):
         """Send what arrives from now on to another protocol, undelivered bytes included."""
@@ -410,10 +282,6 @@ cdef class Connection(Watcher):
             self.queue.append(piece)
         self.queued += PyBytes_GET_SIZE(piece) - start
         return 0
-
-    cdef bint writable(self) noexcept:
-        """As asyncio: while the kernel keeps a closing connection waiting, it takes writes."""
-        return self.state <= OPEN or self.state == CLOSING and (self.full or self.resuming)
 
     cdef bint holds(self) except -1:
         """Whether a write waits for the end of the dispatch, or for the flush before the wait."""
@@ -504,160 +372,45 @@ cdef class Connection(Watcher):
             del self.queue[:gone]
         return 0
 
-    cdef int drained(self) except -1:
-        """Some of the queue left: tell the protocol, and finish what waited for the rest."""
-        if self.throttled and self.queued <= self.low:
-            self.release()
-        if self.queued == 0:
-            self.finish_writing()
-        return 0
-
     cdef int finish_writing(self) except -1:
-        if self.state == CLOSING:
-            self.lose(self.cause)
-        elif self.state == OPEN and self.eof_written:
+        if self.state == OPEN and self.eof_written:
             shutdown(self.fd, SHUT_WR)
-        return 0
+        return Endpoint.finish_writing(self)
 
     cdef int write_failed(self) except -1:
         self._fatal_error(os_error(errno), "Fatal write error on socket transport")
         return 0
 
-    def _write_lost(self):
-        self.lost_writes += 1
-        if self.lost_writes >= LOST_WRITES_BEFORE_WARNING:
-            logger.warning("socket.send() raised exception.")
-
-    # --- flow control ---
-
-    cdef int throttle(self) except -1:
-        if self.throttled or self.queued <= self.high or self.state > CLOSING:
-            return 0
-        self.throttled = True
-        try:
-            self.protocol.pause_writing()
-        except (SystemExit, KeyboardInterrupt):
-            raise
-        except BaseException as exc:
-            self._report(exc, "protocol.pause_writing() failed")
-        return 0
-
-    cdef int release(self) except -1:
-        self.throttled = False
-        self.resuming = True
-        try:
-            self.protocol.resume_writing()
-        except (SystemExit, KeyboardInterrupt):
-            raise
-        except BaseException as exc:
-            self._report(exc, "protocol.resume_writing() failed")
-        finally:
-            self.resuming = False
-        return 0
-
-    def get_write_buffer_size(self):
-        """Bytes that wait to be sent."""
-        return self.queued
-
-    def get_write_buffer_limits(self):
-        """The watermarks ``(low, high)``, in bytes."""
-        return self.low, self.high
-
-    def _set_write_buffer_limits(self, high, low):
-        self.high, self.low = high, low
-        if self.state > CLOSING:
-            return
-        self.throttle()
-        if self.throttled and self.queued <= low:
-            self.release()
-
-    @property
-    def _protocol_paused(self):
-        return self.throttled
-
     # --- the end ---
 
-    def is_closing(self):
-        """Whether ``close`` or ``abort`` was called, or the peer is gone."""
-        return self.state > OPEN
-
-    def close(self):
-        """Send what is queued, then close; ``connection_lost(None)`` follows."""
-        self._end(None)
-
-    def _end(self, exc):
-        """Close once everything queued is sent; ``connection_lost`` gets the exception."""
-        if self.state > OPEN:
-            return
-        cdef bint born = self.state != BORN
-        self.state = CLOSING
-        self.cause = exc
+    cdef int halt(self) except -1:
         self.sink.halted = True
         self.backlog = None
-        if born and not self.queued:
-            self.finish_writing()
-
-    def _force_close(self, exc):
-        """Close now, whatever is queued."""
-        if self.state < LOST:
-            self.lose(exc)
-
-    cdef int lose(self, exc) except -1:
-        self.state = LOST
-        self.sink.halted = True
-        self.first = self.queue = self.backlog = None
-        self.queued = 0
-        self.full = False
-        self.poller.unwatch(self)
-        self._loop.call_soon(self._finish, exc)
         return 0
 
-    def _finish(self, exc):
-        PyContext_Enter(self.context)
-        try:
-            self.protocol.connection_lost(exc)
-        finally:
-            PyContext_Exit(self.context)
-            self._dispose()
+    cdef int forget_queue(self) except -1:
+        self.first = self.queue = None
+        return 0
 
     def _dispose(self):
-        """Give everything back; protocol and transport form a cycle that ends here."""
-        cdef int fd = self.fd
-        server = self._server
-        self.poller.unwatch(self)
-        self.fd = -1
-        self.state = CLOSED
+        server, self._server = self._server, None
+        self.name = own_address(self.fd)
         self.sink.take()
         self.sink = NO_SINK
         self.former = None
-        self.protocol = self._loop = self._server = self.cause = None
-        if server is not None:
-            self._detach(server)
-        if self.sock is not None:
-            self.sock.close()
-        elif fd >= 0:
-            close(fd)
+        try:
+            Endpoint._dispose(self)
+        finally:
+            if server is not None:
+                self._detach(server)
 
-    # --- what the rare paths ask ---
 
-    def _socket(self):
-        """The Python socket; from the first call on it owns the descriptor. None once closed."""
-        if self.sock is None and self.fd >= 0:
-            self.sock = socket.socket(fileno=self.fd)
-        return self.sock
-
-    def _peer_address(self):
-        """The peer's ``struct sockaddr`` as accept4 gave it; None when the connection was not accepted."""
-        return self.peer[:self.peer_size] if self.peer_size else None
-
-    def _describe(self):
-        """What ``repr`` says of the state."""
-        if self.state == CLOSED:
-            return "closed"
-        reading = "polling" if self.reading() else "idle"
-        writing = "polling" if self.full else "idle"
-        closing = "closing " if self.state > OPEN else ""
-        return f"{closing}fd={self.fd} read={reading} write=<{writing}, bufsize={self.queued}>"
+cdef object own_address(int fd):
+    cdef sockaddr_storage address
+    cdef socklen_t size = sizeof(address)
+    if getsockname(fd, <sockaddr*> &address, &size) < 0:
+        return None
+    return from_sockaddr(&address, size)
 
 
 cdef Sink make_sink(Connection connection, object protocol):
@@ -684,13 +437,3 @@ cdef Py_ssize_t send_pieces(int fd, const char* start, Py_ssize_t size, list que
     memset(&message, 0, sizeof(message))
     message.msg_iov, message.msg_iovlen = pieces, count + 1
     return sendmsg(fd, &message, MSG_NOSIGNAL)
-
-
-cdef bytes as_bytes(object data):
-    if not isinstance(data, (bytes, bytearray, memoryview)):
-        raise TypeError(f"data argument must be a bytes-like object, not {type(data).__name__!r}")
-    return bytes(data)
-
-
-cdef object os_error(int error):
-    return OSError(error, os.strerror(error))

@@ -27,8 +27,7 @@ from .syscalls cimport *
 
 cimport cython
 
-from asyncio import format_helpers
-from asyncio.log import logger
+from asyncio import base_events, format_helpers
 
 cdef extern from "Python.h":
     PyObject* PyObject_Call(object callback, object args, PyObject* kwargs)
@@ -329,8 +328,8 @@ cdef class Loop:
             self._current_handle = None
         cdef double elapsed = monotonic() - start
         if elapsed >= self.slow_callback_duration:
-            described = asyncio.base_events._format_handle(handle)
-            logger.warning("Executing %s took %.3f seconds", described, elapsed)
+            described = base_events._format_handle(handle)
+            base_events.logger.warning("Executing %s took %.3f seconds", described, elapsed)
         return 0
 
     cdef int run(self, Handle handle) except -1:

@@ -26,6 +26,7 @@ from cyreactor import limits
 
 cdef int EVENTS_PER_POLL = limits.EVENTS_PER_POLL
 cdef Py_ssize_t READ_SIZE = limits.READ_SIZE
+cdef Py_ssize_t ARENA_SIZE = limits.DATAGRAM_SIZE * limits.DATAGRAMS_PER_WAKEUP
 cdef double LONGEST_WAIT = limits.LONGEST_WAIT
 
 # Met by a child process that goes on in the loop in which it was forked.
@@ -70,6 +71,7 @@ cdef class Poller:
         close_all(self.epoll, self.waker)
         PyMem_Free(self.events)
         PyMem_Free(self.scratch)
+        PyMem_Free(self.arena)
 
     @property
     def backend(self):
@@ -84,14 +86,15 @@ cdef class Poller:
         """Everybody who watches a descriptor now."""
         return [watcher for watcher in self.watchers if watcher is not None]
 
-    def get_key(self, fd):
+    def get_key(self, fileobj):
         """What asyncio asks a selector for; raises KeyError where nobody watches the descriptor."""
+        fd = fileobj if isinstance(fileobj, int) else fileobj.fileno()
         cdef Watcher watcher = self.watcher(fd)
         if watcher is None:
-            raise KeyError(f"{fd!r} is not registered")
+            raise KeyError(f"{fileobj!r} is not registered")
         cdef int read = EVENT_READ if watcher.interest & EPOLLIN else 0
         cdef int write = EVENT_WRITE if watcher.interest & EPOLLOUT else 0
-        return SelectorKey(fd, fd, read | write, None)
+        return SelectorKey(fileobj, fd, read | write, None)
 
     def close(self):
         """Give the descriptors back; watchers hear nothing more."""
@@ -136,6 +139,14 @@ cdef class Poller:
             if self.watchers[watcher.fd] is watcher:
                 self.watchers[watcher.fd] = None
         return 0
+
+    cdef char* lend(self) except NULL:
+        """Memory of ARENA_SIZE bytes for a read of many pieces at once, until the next callback."""
+        if self.arena == NULL:
+            self.arena = <char*> PyMem_Malloc(ARENA_SIZE)
+            if self.arena == NULL:
+                raise MemoryError
+        return self.arena
 
     cdef int hold(self, Watcher watcher) except -1:
         self.held.append(watcher)

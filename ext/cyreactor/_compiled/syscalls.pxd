@@ -1,6 +1,14 @@
-# The system calls of the hot path: extern declarations only.
+# The system calls of the hot path, and their structures: extern declarations only.
 
-from libc.stdint cimport uint32_t, uint64_t
+from libc.stdint cimport uint16_t, uint32_t, uint64_t
+
+cdef extern from "time.h" nogil:
+    ctypedef long time_t
+    struct timespec:
+        time_t tv_sec
+        long tv_nsec
+    int CLOCK_MONOTONIC
+    int clock_gettime(int clock, timespec* now)
 
 cdef extern from "sys/epoll.h" nogil:
     int EPOLLIN, EPOLLOUT, EPOLLERR, EPOLLHUP, EPOLLET
@@ -31,26 +39,57 @@ cdef extern from "sys/socket.h" nogil:
     struct sockaddr_storage:
         pass
     struct msghdr:
+        void* msg_name
+        socklen_t msg_namelen
         iovec* msg_iov
         size_t msg_iovlen
-    int MSG_NOSIGNAL, SOCK_NONBLOCK, SOCK_CLOEXEC, SHUT_WR
+        int msg_flags
+    struct mmsghdr:
+        msghdr msg_hdr
+        unsigned int msg_len
+    int AF_INET, AF_INET6, AF_UNIX
+    int MSG_NOSIGNAL, MSG_TRUNC, SOCK_NONBLOCK, SOCK_CLOEXEC, SHUT_WR
     Py_ssize_t recv(int fd, void* buffer, size_t size, int flags)
     Py_ssize_t send(int fd, const void* buffer, size_t size, int flags)
     Py_ssize_t sendmsg(int fd, const msghdr* message, int flags)
+    int recvmmsg(int fd, mmsghdr* messages, unsigned int count, int flags, timespec* timeout)
+    int sendmmsg(int fd, mmsghdr* messages, unsigned int count, int flags)
     int accept4(int fd, sockaddr* address, socklen_t* size, int flags)
+    int getsockname(int fd, sockaddr* address, socklen_t* size)
     int shutdown(int fd, int how)
+
+cdef extern from "netinet/in.h" nogil:
+    struct in_addr:
+        pass
+    struct in6_addr:
+        pass
+    struct sockaddr_in:
+        unsigned short sin_family
+        uint16_t sin_port
+        in_addr sin_addr
+    struct sockaddr_in6:
+        unsigned short sin6_family
+        uint16_t sin6_port
+        uint32_t sin6_flowinfo
+        in6_addr sin6_addr
+        uint32_t sin6_scope_id
+
+cdef extern from "sys/un.h" nogil:
+    struct sockaddr_un:
+        unsigned short sun_family
+        char[108] sun_path
+
+cdef extern from "arpa/inet.h" nogil:
+    const char* inet_ntop(int family, const void* source, char* target, socklen_t size)
+    int inet_pton(int family, const char* source, void* target)
+    uint16_t htons(uint16_t value)
+    uint16_t ntohs(uint16_t value)
+    uint32_t htonl(uint32_t value)
+    uint32_t ntohl(uint32_t value)
 
 cdef extern from "unistd.h" nogil:
     int close(int fd)
     Py_ssize_t write(int fd, const void* buffer, size_t size)
-
-cdef extern from "time.h" nogil:
-    ctypedef long time_t
-    struct timespec:
-        time_t tv_sec
-        long tv_nsec
-    int CLOCK_MONOTONIC
-    int clock_gettime(int clock, timespec* now)
 
 cdef extern from *:
     """

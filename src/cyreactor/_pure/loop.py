@@ -23,7 +23,6 @@ import selectors
 import sys
 import time
 from asyncio import base_events, events, format_helpers
-from asyncio.log import logger
 from collections.abc import Callable
 from contextvars import Context
 from typing import Any, TypeVarTuple
@@ -185,7 +184,10 @@ class Loop(EventLoop):
             self._current_handle = None
         elapsed = self.time() - start
         if elapsed >= self.slow_callback_duration:
-            logger.warning("Executing %s took %.3f seconds", base_events._format_handle(handle), elapsed)  # type: ignore[attr-defined]
+            described = base_events._format_handle(handle)  # type: ignore[attr-defined]
+            base_events.logger.warning(  # type: ignore[attr-defined]
+                "Executing %s took %.3f seconds", described, elapsed
+            )
         del handle  # a traceback that holds this frame must not hold the task
 
     # --- an iteration ---

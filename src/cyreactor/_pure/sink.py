@@ -82,6 +82,7 @@ class BufferedSink(Sink):
     def reader(self, sock: socket.socket) -> Callable[[int], int]:
         def receive(limit: int) -> int:
             with self.reserve() as buffer:
+                self.callback = ""
                 return sock.recv_into(buffer)
 
         return receive
