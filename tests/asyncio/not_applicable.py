@@ -33,6 +33,7 @@ TESTS = [
     ("", f"{BASE}.test_not_implemented", ABSTRACT),
     ("pure", f"{BASE}.test_check_thread", MOCK_WAKER),
     ("pure", f"{BASE}.test_asyncgen_finalization_by_gc_in_other_thread", MOCK_WAKER),
+    ("pure", f"{BASE}.test_shutdown_default_executor_timeout", MOCK_WAKER),
     ("pure", f"{SOCKETS}_create_connection_ip_addr", MOCK_SOCKET),
     ("pure", f"{SOCKETS}_create_connection_ipv6_scope", MOCK_SOCKET),
     ("pure", f"{SOCKETS}_create_connection_no_inet_pton", MOCK_SOCKET),
