@@ -30,6 +30,7 @@ TESTS = [
     ("", f"{BASE}.test__run_once_schedule_handle", MOCK_SELECTOR),
     ("", f"{BASE}.test_run_forever_pre_stopped", MOCK_SELECTOR),
     ("", f"{BASE}.test_single_selecter_event_callback_after_stopping", MOCK_SELECTOR),
+    ("", f"{BASE}.test_custom_run_forever_integration", MOCK_SELECTOR),
     ("", f"{BASE}.test_not_implemented", ABSTRACT),
     ("pure", f"{BASE}.test_check_thread", MOCK_WAKER),
     ("pure", f"{BASE}.test_asyncgen_finalization_by_gc_in_other_thread", MOCK_WAKER),
