@@ -224,6 +224,18 @@ class Reactor(loop.Loop, SelectorEventLoop):
         self.call_soon(transport._start, waiter)
         return transport
 
+    async def _sendfile_native(self, transp: Any, file: Any, offset: int, count: int | None) -> int:
+        reading = transp.is_reading()
+        transp.pause_reading()
+        await transp._make_empty_waiter()
+        transp._unwatch()
+        try:
+            return await self.sock_sendfile(transp._sock, file, offset, count, fallback=False)
+        finally:
+            transp._reset_empty_waiter()
+            if reading:
+                transp.resume_reading()
+
     def _make_ssl_transport(
         self,
         rawsock: socket.socket,

@@ -35,6 +35,10 @@ class RarePaths(Endpoint):
             _warn(f"unclosed transport {self!r}", ResourceWarning, source=self)
             self._dispose()
 
+    @property
+    def _sock(self) -> Any:
+        return self._socket()
+
     def abort(self) -> None:
         """Close at once; what is queued is lost and ``connection_lost(None)`` follows."""
         self._force_close(None)
@@ -85,7 +89,7 @@ class Transport(RarePaths, connection.Connection):
     """A TCP or Unix stream, as ``asyncio.Transport`` specifies it."""
 
     _start_tls_compatible = True
-    _sendfile_compatible = constants._SendfileMode.FALLBACK
+    _sendfile_compatible = constants._SendfileMode.TRY_NATIVE
 
     def _attach(self) -> None:
         if _SERVER_KNOWS_TRANSPORTS:

@@ -77,7 +77,8 @@ def test_the_cores_do_not_import_each_other():
 
 def public(module):
     """The classes of a core's module, and what each has of its own, private names included."""
-    noise = {"__doc__", "__module__", "__reduce__", "__setstate__", "__class__", "__repr__", "__slots__"}
+    noise = {"__dict__", "__weakref__", "__doc__", "__module__", "__class__", "__repr__", "__slots__"}
+    noise |= {"__reduce__", "__setstate__"}
     return {
         name: {key for key in vars(value) if key not in noise and not key.startswith("__pyx")}
         for name, value in vars(module).items()
@@ -103,7 +104,7 @@ def members(node):
 MAKING = {"__new__", "__init__", "__reduce_cython__", "__setstate_cython__"}
 
 # asyncio's own serve the pure core where the compiled one has its own.
-ONLY_COMPILED = {"Handle", "TimerHandle"}
+ONLY_COMPILED = {"Handle", "TimerHandle", "Kind"}
 SELECTOR = {"get_key"}
 FROM_ASYNCIO = {"call_soon", "call_soon_threadsafe", "set_debug", "stop", "_add_callback", "_write_to_self"}
 

@@ -15,6 +15,7 @@ cdef class Connection(Endpoint):
     cdef bytes first                     # to send; None when nothing is queued
     cdef list queue                      # bytes objects to send after it, or None: most answers are one piece
     cdef Py_ssize_t sent                 # bytes of `first` that are gone already
+    cdef object emptied                  # a future, while somebody else writes once the queue is empty
     cdef uint64_t written                # the iteration of the last write
     cdef uint8_t habit                   # iterations with several writes, see COALESCE_AFTER
     cdef bint paused                     # the user stopped reading
@@ -31,6 +32,7 @@ cdef class Connection(Endpoint):
     cdef int pour_backlog(self) except -1
     cdef int keep_rest(self) except -1
     cdef int tell_end(self) except -1
+    cdef int check_write(self, str method) except -1
     cdef int enqueue(self, bytes piece, Py_ssize_t start) except -1
     cdef bint holds(self) except -1
     cdef int after_write(self) except -1

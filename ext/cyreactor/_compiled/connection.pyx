@@ -225,8 +225,8 @@ cdef class Connection(Endpoint):
     def write(self, data):
         """Send bytes; never blocks. A mutable buffer may be changed as soon as this returns."""
         cdef bytes piece = data if type(data) is bytes else as_bytes(data)
-        if self.eof_written:
-            raise RuntimeError("Cannot call write() after write_eof()")
+        if self.eof_written or self.emptied is not None:
+            self.check_write("write")
         if PyBytes_GET_SIZE(piece) == 0:
             return
         if not self.writable():
@@ -241,8 +241,8 @@ cdef class Connection(Endpoint):
         """Send several pieces as one write."""
         cdef bytes piece
         pieces = [item if type(item) is bytes else as_bytes(item) for item in list_of_data]
-        if self.eof_written:
-            raise RuntimeError("Cannot call writelines() after write_eof()")
+        if self.eof_written or self.emptied is not None:
+            self.check_write("writelines")
         pieces = [piece for piece in pieces if piece]
         if not pieces:
             return
@@ -269,6 +269,11 @@ cdef class Connection(Endpoint):
     def can_write_eof(self):
         """True: streams can be half-closed."""
         return True
+
+    cdef int check_write(self, str method) except -1:
+        if self.eof_written:
+            raise RuntimeError(f"Cannot call {method}() after write_eof()")
+        raise RuntimeError("unable to write; sendfile is in progress")
 
     cdef int enqueue(self, bytes piece, Py_ssize_t start) except -1:
         if self.queued == 0:
@@ -373,6 +378,8 @@ cdef class Connection(Endpoint):
         return 0
 
     cdef int finish_writing(self) except -1:
+        if self.emptied is not None and not self.emptied.done():
+            self.emptied.set_result(None)
         if self.state == OPEN and self.eof_written:
             shutdown(self.fd, SHUT_WR)
         return Endpoint.finish_writing(self)
@@ -380,6 +387,23 @@ cdef class Connection(Endpoint):
     cdef int write_failed(self) except -1:
         self._fatal_error(os_error(errno), "Fatal write error on socket transport")
         return 0
+
+    def _make_empty_waiter(self):
+        """For sendfile: a future for when everything queued is sent; until reset, nobody writes."""
+        if self.emptied is not None:
+            raise RuntimeError("Empty waiter is already set")
+        self.emptied = self._loop.create_future()
+        if not self.queued:
+            self.emptied.set_result(None)
+        return self.emptied
+
+    def _reset_empty_waiter(self):
+        self.emptied = None
+        self.want()
+
+    def _unwatch(self):
+        """Leave the descriptor's events to somebody else, until ``_reset_empty_waiter``."""
+        self.poller.unwatch(self)
 
     # --- the end ---
 
@@ -390,6 +414,8 @@ cdef class Connection(Endpoint):
 
     cdef int forget_queue(self) except -1:
         self.first = self.queue = None
+        if self.emptied is not None and not self.emptied.done():
+            self.emptied.set_exception(ConnectionError("Connection is closed by peer"))
         return 0
 
     def _dispose(self):

@@ -25,6 +25,10 @@ cdef Py_ssize_t DATAGRAM_SIZE = limits.DATAGRAM_SIZE
 cdef Py_ssize_t OVERHEAD = limits.DATAGRAM_OVERHEAD
 
 
+class Kind(asyncio.DatagramTransport, asyncio.Transport):
+    """What asyncio's own datagram transports are instances of."""
+
+
 cdef class Datagram(Endpoint):
     """The compiled half of a datagram transport; ``cyreactor.transport`` adds the rare paths."""
 
@@ -38,8 +42,8 @@ cdef class Datagram(Endpoint):
 
     @property
     def __class__(self):
-        """Programs ask ``isinstance(transport, asyncio.DatagramTransport)``."""
-        return asyncio.DatagramTransport
+        """Programs ask ``isinstance(transport, asyncio.DatagramTransport)``, and asyncio.Transport."""
+        return Kind
 
     # --- receiving ---
 

@@ -8,8 +8,10 @@ An iteration, in this order and no other:
     4. ready      the handles that are ready now, not those that they schedule
     5. dispatch   each event to its watcher, which calls the protocol at once
     6. timers     those that were due after the wait
+    7. ready      after events only: what they made ready, for the kernel was asked just now
 
-So everything runs in the order in which asyncio would run it, which queues 5 and 6 behind 4.
+So everything runs in the order in which asyncio would run it, which queues 5 and 6 behind 4, and
+which would ask the kernel once more before 7.
 Handles, timers and mail live in Python lists, where the garbage collector sees them.
 """
 
@@ -374,7 +376,11 @@ cdef class Loop:
         self.run_ready(ready)
         if events:
             self._poller.dispatch(events)
-        return self.run_ready(due)
+        if due:
+            self.run_ready(due)
+        if events and not self.stopping:
+            self.run_ready(self.count)
+        return 0
 
     cdef double patience(self, double longest) except? -2:
         """How long this iteration may wait, in seconds; below zero without end."""

@@ -4,6 +4,8 @@ from typing import Any
 
 from .endpoint import Endpoint
 
+class Kind(asyncio.DatagramTransport, asyncio.Transport): ...
+
 class Datagram(Endpoint, asyncio.DatagramTransport):
     def __init__(self, loop: Any, sock: socket.socket, protocol: Any, address: Any = None) -> None: ...
     @property

@@ -33,8 +33,8 @@ class Connection(Endpoint):
     """The pure half of a stream transport; ``cyreactor.transport`` adds the rare paths."""
 
     __slots__ = (
-        "_server", "backlog", "ended", "eof_written", "former", "habit", "holding", "name", "paused",
-        "peer", "queue", "receive", "repeated", "sent", "sink", "told", "written",
+        "_server", "backlog", "emptied", "ended", "eof_written", "former", "habit", "holding", "name",
+        "paused", "peer", "queue", "receive", "repeated", "sent", "sink", "told", "written",
     )  # fmt: skip
 
     def __init__(self, loop: Any, sock: socket.socket, protocol: Any, server: Any = None) -> None:
@@ -46,6 +46,7 @@ class Connection(Endpoint):
         self.backlog = b""  # bytes of a former sink, to deliver before the next read
         self.peer: Any = None  # the address that accept gave
         self.receive: Callable[[int], Any] = _nothing  # reads for the sink
+        self.emptied: asyncio.Future[None] | None = None  # while somebody else writes once the queue is empty
         self.queue: list[bytes] = []
         self.sent = 0  # bytes of queue[0] that are gone already
         self.written = self.poller.iteration - 1  # the iteration of the last write
@@ -224,8 +225,8 @@ class Connection(Endpoint):
     def write(self, data: bytes | bytearray | memoryview) -> None:
         """Send bytes; never blocks. A mutable buffer may be changed as soon as this returns."""
         piece = data if type(data) is bytes else as_bytes(data)
-        if self.eof_written:
-            raise RuntimeError("Cannot call write() after write_eof()")
+        if self.eof_written or self.emptied is not None:
+            self._check_write("write")
         if not piece:
             return
         if self.state > OPEN and not self._writable():
@@ -241,8 +242,8 @@ class Connection(Endpoint):
     def writelines(self, list_of_data: Any) -> None:
         """Send several pieces as one write."""
         pieces = [item if type(item) is bytes else as_bytes(item) for item in list_of_data]
-        if self.eof_written:
-            raise RuntimeError("Cannot call writelines() after write_eof()")
+        if self.eof_written or self.emptied is not None:
+            self._check_write("writelines")
         pieces = [piece for piece in pieces if piece]
         if not pieces:
             return
@@ -269,6 +270,11 @@ class Connection(Endpoint):
     def can_write_eof(self) -> bool:
         """True: streams can be half-closed."""
         return True
+
+    def _check_write(self, method: str) -> None:
+        if self.eof_written:
+            raise RuntimeError(f"Cannot call {method}() after write_eof()")
+        raise RuntimeError("unable to write; sendfile is in progress")
 
     def _holds(self) -> bool:
         """Whether a write from outside of a dispatch waits for the flush before the wait."""
@@ -333,7 +339,7 @@ class Connection(Endpoint):
             self._advance(count)
             self.full = True
             self._want()
-        if self.throttled or self.state is CLOSING or self.eof_written:
+        if self.throttled or self.state is CLOSING or self.eof_written or self.emptied is not None:
             self._drained()
 
     def _transmit(self) -> int:
@@ -358,6 +364,8 @@ class Connection(Endpoint):
         del self.queue[:gone]
 
     def _finish_writing(self) -> None:
+        if self.emptied is not None and not self.emptied.done():
+            self.emptied.set_result(None)
         if self.state is OPEN and self.eof_written:
             self._shut_down()
         super()._finish_writing()
@@ -371,6 +379,24 @@ class Connection(Endpoint):
     def _write_failed(self, exc: OSError) -> None:
         self._fatal_error(exc, "Fatal write error on socket transport")
 
+    def _make_empty_waiter(self) -> asyncio.Future[None]:
+        """For sendfile: a future for when everything queued is sent; until reset, nobody writes."""
+        if self.emptied is not None:
+            raise RuntimeError("Empty waiter is already set")
+        emptied: asyncio.Future[None] = self._loop.create_future()
+        self.emptied = emptied
+        if not self.queued:
+            emptied.set_result(None)
+        return emptied
+
+    def _reset_empty_waiter(self) -> None:
+        self.emptied = None
+        self._want()
+
+    def _unwatch(self) -> None:
+        """Leave the descriptor's events to somebody else, until ``_reset_empty_waiter``."""
+        self.poller.unwatch(self)
+
     # --- the end ---
 
     def _halt(self) -> None:
@@ -381,6 +407,8 @@ class Connection(Endpoint):
     def _forget_queue(self) -> None:
         self.queue.clear()
         self.sent = 0
+        if self.emptied is not None and not self.emptied.done():
+            self.emptied.set_exception(ConnectionError("Connection is closed by peer"))
 
     def _dispose(self) -> None:
         server, self._server = self._server, None

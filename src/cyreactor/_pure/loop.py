@@ -8,8 +8,10 @@ An iteration, in this order and no other:
     4. ready      the handles that are ready now, not those that they schedule
     5. dispatch   each event to its watcher, which calls the protocol at once
     6. timers     those that were due after the wait
+    7. ready      after events only: what they made ready, for the kernel was asked just now
 
-So everything runs in the order in which asyncio would run it, which queues 5 and 6 behind 4.
+So everything runs in the order in which asyncio would run it, which queues 5 and 6 behind 4, and
+which would ask the kernel once more before 7.
 Handles, ``call_soon`` and ``call_soon_threadsafe`` are asyncio's own. Timers are not: among equal
 deadlines the first come must be the first served.
 """
@@ -206,6 +208,8 @@ class Loop(EventLoop):
             poller.dispatch(events)
         if due:
             self._run_ready(due)
+        if events and self._ready and not self._stopping:
+            self._run_ready(len(self._ready))
 
     def _patience(self, longest: float) -> float:
         """How long this iteration may wait, in seconds; below zero without end."""
