@@ -135,12 +135,14 @@ class Endpoint(Watcher, _FlowControlMixin):
         loop._report_slow(self, loop.time() - start)
 
     def _respond(self, events: int) -> None:
-        if self.full and events & EVENT_WRITE:
-            self.full = False
         self.dispatching = True
         try:
             if self.readable and events & EVENT_READ:
                 self._read()
+            if self.full and events & EVENT_WRITE:
+                self.full = False
+                if self.queued:
+                    self._send_queued()
         finally:
             self.dispatching = False
             self._end_dispatch()
