@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 from weakref import WeakSet
 
 from ._backend import listener, loop
+from .sockets import SocketCalls
 from .transport import DatagramTransport, Transport
 
 T = TypeVar("T")
@@ -36,7 +37,7 @@ _reactors: WeakSet[Reactor] = WeakSet()
 SSLProtocol: Any = sslproto.SSLProtocol
 
 
-class Reactor(loop.Loop, SelectorEventLoop):
+class Reactor(SocketCalls, loop.Loop, SelectorEventLoop):
     """An asyncio event loop, and a reactor for programs without a coroutine in sight.
 
     ``asyncio.Runner(loop_factory=cyreactor.Reactor)`` runs a service on it; ``listen``, ``connect``

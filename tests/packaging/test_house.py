@@ -22,7 +22,7 @@ LAYERS = [
     {"connection", "datagram", "listener"},
     {"loop"},
     {"_backend"},
-    {"framing*", "transport"},
+    {"framing*", "sockets", "transport"},
     {"protocols", "reactor"},
     {"server"},
     {"__init__"},

@@ -1,6 +1,6 @@
 # Scheduling: what runs next, what runs later, and what other threads want to have run.
 
-from libc.stdint cimport uint64_t
+from libc.stdint cimport uint32_t, uint64_t
 
 from .poller cimport Poller, Watcher
 
@@ -28,7 +28,15 @@ cdef class Descriptor(Watcher):
     cdef Loop loop
     cdef Handle reader
     cdef Handle writer
+    cdef object owner                    # a weak reference to the socket whose sock_ calls wait here, or None
+    cdef list readers                    # their futures
+    cdef list writers
+    cdef readonly bint readable          # a read may find something
+    cdef bint ended                      # the peer will send no more: a read never blocks again
+    cdef bint stream                     # a read of less than was asked for drains it
     cdef int update(self) except -1
+    cdef int note(self, uint32_t events) except -1
+    cdef object wait(self, list waiting)
 
 
 cdef class Loop:

@@ -16,7 +16,9 @@ Handles, timers and mail live in Python lists, where the garbage collector sees 
 """
 
 import asyncio
+import socket
 import sys
+import weakref
 
 from cpython.list cimport PyList_GET_ITEM, PyList_SET_ITEM
 from cpython.object cimport PyObject
@@ -110,7 +112,12 @@ cdef class TimerHandle(Handle):
 
 
 cdef class Descriptor(Watcher):
-    """A descriptor that the user watches, with a handle for each direction."""
+    """A descriptor of the user's: a handle for each direction, and the futures of ``sock_*`` calls.
+
+    For handles epoll is level-triggered. For futures alone it reports edges, and the registration
+    stays: the calls try before they wait. It is trusted as long as the socket object lives and has
+    its number, which the next call checks.
+    """
 
     cdef int on_ready(self, uint32_t events) except -1:
         cdef Handle reader = self.reader
@@ -119,19 +126,72 @@ cdef class Descriptor(Watcher):
         cdef Handle writer = self.writer
         if writer is not None and events & (EPOLLOUT | EPOLLERR | EPOLLHUP):
             self.loop.run_watched(writer)
+        if self.owner is not None:
+            self.note(events)
         return 0
 
     cdef int update(self) except -1:
         cdef uint32_t interest = 0
-        if self.reader is not None:
-            interest |= EPOLLIN
-        if self.writer is not None:
-            interest |= EPOLLOUT
+        if self.reader is not None or self.writer is not None:
+            if self.reader is not None or self.readers:
+                interest |= EPOLLIN
+            if self.writer is not None or self.writers:
+                interest |= EPOLLOUT
+        elif self.owner is not None:
+            interest = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET
         if interest == 0:
             self.poller.unwatch(self)
         else:
             self.poller.watch(self, interest)
         return 0
+
+    cdef int note(self, uint32_t events) except -1:
+        if events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR):
+            self.ended = True
+        if events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR):
+            self.readable = True
+            wake(self.readers)
+        if events & (EPOLLOUT | EPOLLHUP | EPOLLERR):
+            wake(self.writers)
+        if self.watched and (self.reader is not None or self.writer is not None):
+            self.update()
+        return 0
+
+    def own(self, sock):
+        """Serve the ``sock_*`` calls on this socket from now on."""
+        self.owner = weakref.ref(sock)
+        self.readers, self.writers = [], []
+        self.readable, self.ended = True, False
+        self.stream = sock.type == socket.SOCK_STREAM
+        if self.reader is None and self.writer is None:
+            self.poller.forget(self)
+            self.update()
+
+    def serves(self, sock):
+        """Whether it waits for just this socket."""
+        return self.owner is not None and self.owner() is sock
+
+    def took(self, count, wanted):
+        """A read found that much."""
+        if 0 < count < wanted and self.stream and not self.ended:
+            self.readable = False
+
+    def wait_readable(self):
+        """A future for when a read may find something."""
+        self.readable = self.ended
+        return self.wait(self.readers)
+
+    def wait_writable(self):
+        """A future for when a write may find room."""
+        return self.wait(self.writers)
+
+    cdef object wait(self, list waiting):
+        future = self.loop.create_future()
+        waiting[:] = [other for other in waiting if not other.done()]
+        waiting.append(future)
+        if self.reader is not None or self.writer is not None:
+            self.update()
+        return future
 
 
 cdef class Loop:
@@ -416,6 +476,19 @@ cdef class Loop:
 
     # --- the user's descriptors ---
 
+    def _readiness(self, sock):
+        """What ``sock_*`` calls on this socket wait at; None where none has waited yet."""
+        watcher = self._poller.watcher(sock.fileno())
+        return watcher if isinstance(watcher, Descriptor) and watcher.serves(sock) else None
+
+    def _watch_socket(self, sock):
+        """Have ``sock_*`` calls wait for this socket. Raises RuntimeError for one of a transport's."""
+        self._check_closed()
+        self._ensure_fd_no_transport(sock)
+        descriptor = self.descriptor(sock)
+        descriptor.own(sock)
+        return descriptor
+
     cdef Descriptor descriptor(self, object fileobj):
         """The watcher of a descriptor of the user's, an idle one where there is none."""
         cdef int fd = as_descriptor(fileobj)
@@ -492,6 +565,14 @@ cdef int replace(list items, Py_ssize_t index, object item) noexcept:
     Py_INCREF(item)
     PyList_SET_ITEM(items, index, item)
     Py_DECREF(<object> former)
+    return 0
+
+
+cdef int wake(list waiting) except -1:
+    for future in waiting:
+        if not future.done():
+            future.set_result(None)
+    waiting.clear()
     return 0
 
 

@@ -22,15 +22,17 @@ import asyncio
 import heapq
 import math
 import selectors
+import socket
 import sys
 import time
+import weakref
 from asyncio import base_events, events, format_helpers
 from collections.abc import Callable
 from contextvars import Context
 from typing import Any, TypeVarTuple
 
 from .._seams import EventLoop
-from .poller import EVENT_READ, EVENT_WRITE, Poller, Watcher
+from .poller import EVENT_EDGES, EVENT_READ, EVENT_WRITE, Poller, Watcher
 
 Ts = TypeVarTuple("Ts")
 
@@ -41,7 +43,14 @@ FOREVER = -1.0
 
 
 class Descriptor(Watcher):
-    """A descriptor that the user watches, with a handle for each direction."""
+    """A descriptor of the user's: a handle for each direction, and the futures of ``sock_*`` calls.
+
+    For handles the selector is level-triggered. For futures alone epoll reports edges, and the
+    registration stays: the calls try before they wait. It is trusted as long as the socket object
+    lives and has its number, which the next call checks. Other selectors watch only while one waits.
+    """
+
+    readable = True  # a read may find something: without the kernel's word on the end, always try
 
     def __init__(self, loop: Loop, poller: Poller, fd: int) -> None:
         self.loop = loop
@@ -50,6 +59,9 @@ class Descriptor(Watcher):
         self.interest, self.watched = 0, False
         self.reader: asyncio.Handle | None = None
         self.writer: asyncio.Handle | None = None
+        self.owner: weakref.ref[socket.socket] | None = None  # whose sock_ calls wait here
+        self.readers: list[asyncio.Future[None]] = []  # their futures
+        self.writers: list[asyncio.Future[None]] = []
 
     def on_ready(self, events: int) -> None:
         reader, writer = self.reader, self.writer
@@ -57,13 +69,66 @@ class Descriptor(Watcher):
             self.loop._run_watched(reader)
         if writer is not None and writer is self.writer and events & EVENT_WRITE:
             self.loop._run_watched(writer)
+        if self.owner is not None:
+            self._note(events)
 
     def update(self) -> None:
-        interest = (EVENT_READ if self.reader else 0) | (EVENT_WRITE if self.writer else 0)
+        interest = EVENT_READ if self.reader or self.readers else 0
+        if self.writer or self.writers:
+            interest |= EVENT_WRITE
+        if self.owner is not None and not (self.reader or self.writer) and self.poller.watch_edges(self):
+            return
         if interest:
             self.poller.watch(self, interest)
         else:
             self.poller.unwatch(self)
+
+    def _note(self, events: int) -> None:
+        if events & EVENT_READ:
+            _wake(self.readers)
+        if events & EVENT_WRITE:
+            _wake(self.writers)
+        if self.watched and self.interest != EVENT_EDGES:
+            self.update()
+
+    def own(self, sock: socket.socket) -> None:
+        """Serve the ``sock_*`` calls on this socket from now on."""
+        self.owner = weakref.ref(sock)
+        self.readers, self.writers = [], []
+        if not (self.reader or self.writer):
+            self.poller.unwatch(self)
+            self.update()
+
+    def serves(self, sock: socket.socket) -> bool:
+        """Whether it waits for just this socket."""
+        return self.owner is not None and self.owner() is sock
+
+    def took(self, count: int, wanted: int) -> None:
+        """A read found that much."""
+
+    def wait_readable(self) -> asyncio.Future[None]:
+        """A future for when a read may find something."""
+        return self._wait(self.readers)
+
+    def wait_writable(self) -> asyncio.Future[None]:
+        """A future for when a write may find room."""
+        return self._wait(self.writers)
+
+    def _wait(self, waiting: list[asyncio.Future[None]]) -> asyncio.Future[None]:
+        future: asyncio.Future[None] = self.loop.create_future()
+        waiting[:] = [other for other in waiting if not other.done()]
+        waiting.append(future)
+        if not self.watched or self.interest != EVENT_EDGES:
+            self.update()
+            future.add_done_callback(self._done_waiting)
+        return future
+
+    def _done_waiting(self, future: asyncio.Future[None]) -> None:
+        """For selectors without edges: a cancelled call must leave no interest behind."""
+        if future.cancelled() and self.watched and self.interest != EVENT_EDGES:
+            self.readers = [other for other in self.readers if not other.done()]
+            self.writers = [other for other in self.writers if not other.done()]
+            self.update()
 
 
 class Loop(EventLoop):
@@ -239,6 +304,19 @@ class Loop(EventLoop):
 
     # --- the user's descriptors ---
 
+    def _readiness(self, sock: socket.socket) -> Descriptor | None:
+        """What ``sock_*`` calls on this socket wait at; None where none has waited yet."""
+        watcher = self._poller.watcher(sock.fileno())
+        return watcher if isinstance(watcher, Descriptor) and watcher.serves(sock) else None
+
+    def _watch_socket(self, sock: socket.socket) -> Descriptor:
+        """Have ``sock_*`` calls wait for this socket. Raises RuntimeError for one of a transport's."""
+        self._check_closed()
+        self._ensure_fd_no_transport(sock)
+        descriptor = self._descriptor(sock)
+        descriptor.own(sock)
+        return descriptor
+
     def _descriptor(self, fileobj: Any) -> Descriptor:
         """The watcher of a descriptor of the user's, an idle one where there is none."""
         fd = _as_descriptor(fileobj)
@@ -286,6 +364,13 @@ class Loop(EventLoop):
         former.cancel()
         descriptor.update()
         return True
+
+
+def _wake(waiting: list[asyncio.Future[None]]) -> None:
+    for future in waiting:
+        if not future.done():
+            future.set_result(None)
+    waiting.clear()
 
 
 def _as_descriptor(fileobj: Any) -> int:

@@ -19,6 +19,9 @@ from ..limits import EVENTS_PER_POLL, LONGEST_WAIT
 EVENT_READ = selectors.EVENT_READ
 EVENT_WRITE = selectors.EVENT_WRITE
 
+# Interest in every change of readiness, each reported once; epoll alone has that.
+EVENT_EDGES = 4
+
 # Of select.epoll where there is one.
 EPOLLIN, EPOLLOUT = 1, 4
 
@@ -89,6 +92,8 @@ class Poller:
 
     def watch(self, watcher: Watcher, interest: int) -> None:
         """Have ``interest`` reported, and tell the selector only what it does not know."""
+        if watcher.watched and watcher.interest == EVENT_EDGES:
+            self.unwatch(watcher)
         if not watcher.watched:
             self._register(watcher, interest)
         elif watcher.interest != interest:
@@ -103,11 +108,34 @@ class Poller:
         self.watchers[watcher.fd] = watcher
         watcher.watched = True
 
+    def watch_edges(self, watcher: Watcher) -> bool:
+        """Have each change of readiness reported once; false where only epoll could."""
+        if self.epoll is None:
+            return False
+        if watcher.watched and watcher.interest == EVENT_EDGES:
+            return True
+        self.unwatch(self.watchers.get(watcher.fd, watcher))
+        events = select.EPOLLIN | select.EPOLLOUT | select.EPOLLRDHUP | select.EPOLLET
+        try:
+            self.epoll.register(watcher.fd, events)
+        except FileExistsError:
+            self.epoll.modify(watcher.fd, events)
+        self.watchers[watcher.fd] = watcher
+        watcher.watched, watcher.interest = True, EVENT_EDGES
+        return True
+
     def unwatch(self, watcher: Watcher) -> None:
-        if watcher.watched:
-            watcher.watched = False
-            del self.watchers[watcher.fd]
+        if not watcher.watched:
+            return
+        watcher.watched = False
+        del self.watchers[watcher.fd]
+        if watcher.interest != EVENT_EDGES:
             self.selector.unregister(watcher.fd)
+            return
+        try:
+            self.epoll.unregister(watcher.fd)
+        except OSError:
+            pass  # closed by its owner, which removes it
 
     def hold(self, watcher: Watcher) -> None:
         self.held.append(watcher)

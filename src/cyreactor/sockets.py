@@ -1,0 +1,115 @@
+"""The ``sock_*`` calls: a coroutine each, for sockets that the program owns.
+
+Each tries its system call first and waits only where the kernel would. How long the kernel's
+registration lives is the core's affair: where epoll reports edges it stays, so that a conversation on
+a socket costs no ``epoll_ctl``, and a cancelled call leaves nothing behind but a future that is done.
+"""
+
+from __future__ import annotations
+
+import socket
+from asyncio import base_events
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from ._backend import loop
+
+T = TypeVar("T")
+
+if TYPE_CHECKING:
+    Loop = loop.Loop
+else:
+    Loop = object  # at run time the core's is mixed in
+
+
+class SocketCalls(Loop):
+    """See ``asyncio.AbstractEventLoop.sock_recv`` and its neighbours; arguments and errors are theirs."""
+
+    def sock_recv(self, sock: socket.socket, n: int) -> Coroutine[Any, Any, bytes]:
+        return self._read(sock, n, sock.recv, n)
+
+    def sock_recv_into(self, sock: socket.socket, buf: Any) -> Coroutine[Any, Any, int]:
+        return self._read(sock, memoryview(buf).nbytes, sock.recv_into, buf)
+
+    def sock_recvfrom(self, sock: socket.socket, bufsize: int) -> Coroutine[Any, Any, tuple[bytes, Any]]:
+        return self._read(sock, 0, sock.recvfrom, bufsize)
+
+    def sock_recvfrom_into(
+        self, sock: socket.socket, buf: Any, nbytes: int = 0
+    ) -> Coroutine[Any, Any, tuple[int, Any]]:
+        return self._read(sock, 0, sock.recvfrom_into, buf, nbytes or len(buf))
+
+    async def sock_accept(self, sock: socket.socket) -> tuple[socket.socket, Any]:
+        connection, address = await self._read(sock, 0, sock.accept)
+        connection.setblocking(False)
+        return connection, address
+
+    async def sock_sendall(self, sock: socket.socket, data: Any) -> None:
+        rest = memoryview(data).cast("B")
+        while True:
+            rest = rest[await self._write(sock, sock.send, rest) :]
+            if not rest:
+                return
+
+    def sock_sendto(self, sock: socket.socket, data: Any, address: Any) -> Coroutine[Any, Any, int]:
+        return self._write(sock, sock.sendto, data, address)
+
+    async def sock_connect(self, sock: socket.socket, address: Any) -> None:
+        self._check_socket(sock)
+        if sock.family in (socket.AF_INET, socket.AF_INET6):
+            found = await self._ensure_resolved(
+                address, family=sock.family, type=sock.type, proto=sock.proto, loop=self
+            )
+            address = found[0][4]
+        try:
+            sock.connect(address)
+        except (BlockingIOError, InterruptedError):
+            await self._connected(sock, address)
+
+    async def _connected(self, sock: socket.socket, address: Any) -> None:
+        readiness = self._readiness(sock) or self._watch_socket(sock)
+        while True:
+            await readiness.wait_writable()
+            error = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+            if error:
+                raise OSError(error, f"Connect call failed {address}")
+            try:
+                sock.getpeername()
+            except OSError:
+                continue  # an event of before the call
+            return
+
+    async def _read(self, sock: socket.socket, wanted: int, read: Callable[..., T], *args: Any) -> T:
+        """Read once, when there is something. Less than ``wanted`` on a stream means that it is drained."""
+        self._check_socket(sock)
+        readiness = self._readiness(sock)
+        while True:
+            if readiness is None or readiness.readable:
+                try:
+                    found = read(*args)
+                except (BlockingIOError, InterruptedError):
+                    pass
+                else:
+                    if readiness is not None and wanted:
+                        readiness.took(found if isinstance(found, int) else len(found), wanted)  # type: ignore[arg-type]
+                    return found
+            if readiness is None:
+                readiness = self._watch_socket(sock)
+            await readiness.wait_readable()
+
+    async def _write(self, sock: socket.socket, write: Callable[..., int], *args: Any) -> int:
+        self._check_socket(sock)
+        readiness = self._readiness(sock)
+        while True:
+            try:
+                return write(*args)
+            except (BlockingIOError, InterruptedError):
+                pass
+            if readiness is None:
+                readiness = self._watch_socket(sock)
+            await readiness.wait_writable()
+
+    def _check_socket(self, sock: socket.socket) -> None:
+        base_events._check_ssl_socket(sock)  # type: ignore[attr-defined]
+        if self._debug and sock.gettimeout() != 0:
+            raise ValueError("the socket must be non-blocking")
