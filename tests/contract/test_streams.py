@@ -4,83 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import struct
 
 import pytest
-
-
-class Recorder(asyncio.Protocol):
-    """Writes down what is called, in order."""
-
-    def __init__(self):
-        self.calls = []
-        self.received = b""
-        self.lost = asyncio.get_running_loop().create_future()
-
-    def connection_made(self, transport):
-        self.transport = transport
-        self.calls.append("made")
-
-    def data_received(self, data):
-        self.received += data
-        self.calls.append("data")
-
-    def eof_received(self):
-        self.calls.append("eof")
-
-    def pause_writing(self):
-        self.calls.append("pause")
-
-    def resume_writing(self):
-        self.calls.append("resume")
-
-    def connection_lost(self, exc):
-        self.calls.append("lost")
-        self.lost.set_result(exc)
-
-
-@pytest.fixture
-def drive(core):
-    """Run a test's coroutine on the core: errors reported to the loop are collected, and expected by name."""
-
-    def run(scenario, expect=()):
-        reported = []
-
-        async def main():
-            loop = asyncio.get_running_loop()
-            loop.set_exception_handler(lambda _, context: reported.append(context["message"]))
-            await asyncio.wait_for(scenario(loop), 20)
-
-        core.run(main())
-        assert reported == list(expect)
-
-    return run
-
-
-async def pair(loop, factory=Recorder):
-    """A protocol on a connection of the loop's, and the blocking peer of it."""
-    ours, peer = socket.socketpair()
-    peer.settimeout(5)
-    for sock in (ours, peer):
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
-    _, protocol = await loop.create_connection(factory, sock=ours)
-    return protocol, peer
-
-
-async def until(condition):
-    while not condition():
-        await asyncio.sleep(0.001)
-
-
-async def read_all(loop, peer, count):
-    data = b""
-    peer.setblocking(False)
-    while len(data) < count:
-        piece = await loop.sock_recv(peer, 1 << 20)
-        if not piece:
-            break
-        data += piece
-    return data
+from streams_kit import HalfOpen, Recorder, pair, read_all, reset, until
 
 
 def test_grammar_of_a_whole_life(drive):
@@ -171,11 +97,6 @@ def test_writelines_with_empty_pieces(drive):
 
 
 def test_half_close_keeps_the_write_side(drive):
-    class HalfOpen(Recorder):
-        def eof_received(self):
-            super().eof_received()
-            return True
-
     async def scenario(loop):
         protocol, peer = await pair(loop, HalfOpen)
         peer.shutdown(socket.SHUT_WR)
@@ -240,9 +161,8 @@ def test_a_reset_is_an_error_of_that_connection_alone(drive):
         address = server.sockets[0].getsockname()
         good, bad = socket.create_connection(address), socket.create_connection(address)
         await until(lambda: len(made) == 2 and all(p.calls for p in made))
-        bad.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         bad_address = bad.getsockname()
-        bad.close()
+        reset(bad)
         victim = next(p for p in made if p.transport.get_extra_info("peername") == bad_address)
         assert isinstance(await victim.lost, ConnectionResetError)
         other = next(p for p in made if p is not victim)
