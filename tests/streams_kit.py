@@ -105,13 +105,15 @@ class Wires:
     def __init__(self, reactor):
         self.reactor = reactor
         self.sockets = []
+        self.transports = []  # as on asyncio, the loop does not keep one that waits for nothing
 
     def attach(self, factory=Recorder):
         """A protocol on a connection, and the blocking peer of it."""
         ours, peer = narrow_pair()
         self.sockets.append(peer)
         opening = self.reactor.create_connection(factory, sock=ours)
-        _, protocol = self.reactor.run_until_complete(opening)
+        transport, protocol = self.reactor.run_until_complete(opening)
+        self.transports.append(transport)
         return protocol, peer
 
     def pair(self):
@@ -126,6 +128,8 @@ class Wires:
         return client
 
     def close(self):
+        for transport in self.transports:
+            transport.abort()
         for sock in self.sockets:
             sock.close()
 
