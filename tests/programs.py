@@ -37,13 +37,14 @@ def command(core, *arguments, **options):
     )
 
 
-def _interruptible():
+def _interruptible(before):
     """A process that runs in a background of its shell ignores Ctrl-C, and so would its children."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    before()
 
 
 @contextlib.contextmanager
-def serving(core, *arguments, **options):
+def serving(core, *arguments, before=lambda: None, **options):
     """Run ``python -m cyreactor serve``; yields the process, with its first line as ``ready``."""
     process = subprocess.Popen(
         [sys.executable, "-m", "cyreactor", "serve", *arguments],
@@ -51,7 +52,7 @@ def serving(core, *arguments, **options):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        preexec_fn=_interruptible,
+        preexec_fn=lambda: _interruptible(before),
         **options,
     )
     try:

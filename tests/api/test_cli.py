@@ -24,10 +24,10 @@ BIG = 20_000_000
 
 
 def received(client, count):
-    data = b""
+    data = bytearray()
     while len(data) < count and (piece := client.recv(1 << 16)):
         data += piece
-    return data
+    return bytes(data)
 
 
 @pytest.mark.parametrize(("protocol", "sent", "answer"), [
