@@ -42,7 +42,6 @@ def play(request, core):
 
 def framed(base, **options):
     """A protocol that answers each message with itself, and writes down what comes."""
-
     class Echo(base):
         def __init__(self):
             self.messages = []

@@ -83,19 +83,6 @@ def test_a_mutable_buffer_may_change_after_write(drive):
     drive(scenario)
 
 
-def test_writelines_with_empty_pieces(drive):
-    async def scenario(loop):
-        protocol, peer = await pair(loop)
-        protocol.transport.writelines([b"", b"one", memoryview(b"two"), b""])
-        protocol.transport.write(b"")
-        assert await read_all(loop, peer, 6) == b"onetwo"
-        protocol.transport.close()
-        await protocol.lost
-        peer.close()
-
-    drive(scenario)
-
-
 def test_half_close_keeps_the_write_side(drive):
     async def scenario(loop):
         protocol, peer = await pair(loop, HalfOpen)
@@ -224,52 +211,6 @@ def test_a_factory_that_raises_costs_that_connection_alone(drive):
     drive(scenario, expect=["Error on transport creation for incoming connection"])
 
 
-def test_keyboard_interrupt_leaves_run(core):
-    class Interrupted(asyncio.Protocol):
-        def data_received(self, data):
-            raise KeyboardInterrupt
-
-    reactor = core.Reactor()
-    ours, peer = socket.socketpair()
-    transport, _ = reactor.run_until_complete(reactor.create_connection(Interrupted, sock=ours))
-    peer.sendall(b"x")
-    with pytest.raises(KeyboardInterrupt):
-        reactor.run()
-    transport.abort()
-    reactor.run_until_complete(asyncio.sleep(0))
-    reactor.run_until_complete(asyncio.sleep(0))
-    reactor.close()
-    peer.close()
-
-
-def test_buffered_protocol(drive):
-    class Buffered(asyncio.BufferedProtocol):
-        def __init__(self):
-            self.memory, self.got = bytearray(3), b""
-            self.lost = asyncio.get_running_loop().create_future()
-
-        def connection_made(self, transport):
-            self.transport = transport
-
-        def get_buffer(self, sizehint):
-            return self.memory
-
-        def buffer_updated(self, nbytes):
-            self.got += self.memory[:nbytes]
-
-        def connection_lost(self, exc):
-            self.lost.set_result(exc)
-
-    async def scenario(loop):
-        protocol, peer = await pair(loop, Buffered)
-        peer.sendall(b"0123456789")
-        await until(lambda: protocol.got == b"0123456789")
-        peer.close()
-        assert await protocol.lost is None
-
-    drive(scenario)
-
-
 def test_framed_batch_pauses_resumes_and_drops_after_close(drive, core):
     class Lines(core.LineProtocol):
         def __init__(self):
@@ -319,23 +260,6 @@ def test_an_overlong_line_ends_in_a_framing_error_after_the_good_answers(drive, 
         peer.sendall(b"fine\n" + b"x" * 11)
         assert isinstance(await protocol.lost, core.FramingError)
         assert peer.recv(100) == b"fine\n"
-        peer.close()
-
-    drive(scenario)
-
-
-def test_set_protocol_hands_over_undelivered_bytes(drive, core):
-    class First(core.LineProtocol):
-        def message_received(self, message):
-            self.transport.set_protocol(self.successor)
-
-    async def scenario(loop):
-        protocol, peer = await pair(loop, First)
-        protocol.successor = second = Recorder()
-        peer.sendall(b"upgrade\nraw bytes")
-        await until(lambda: second.received == b"raw bytes")
-        protocol.transport.abort()
-        await second.lost
         peer.close()
 
     drive(scenario)
