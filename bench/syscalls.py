@@ -9,6 +9,7 @@ import socket
 import sys
 import tempfile
 import time
+from pathlib import Path
 
 from processes import Counter, available, build_counter, python_server
 
@@ -31,18 +32,18 @@ def per_trip(label, row, library, folder):
         workload = "framed-lines"
     counter = Counter(library, folder)
     with (
-        python_server(label, workload, **counter.environment()) as (_, port),
+        python_server(label, workload, **counter.environment()) as (server, port),
         socket.create_connection(("127.0.0.1", port), timeout=10) as client,
     ):
         client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        go(client, request, answer, WARM_UP)
-        before = settled(counter)
-        go(client, request, answer, TRIPS)
-        after = settled(counter)
+        go(server, client, request, answer, WARM_UP)
+        before = counter.read()
+        go(server, client, request, answer, TRIPS)
+        after = counter.read()
     return tuple((b - a) / TRIPS for a, b in zip(before, after, strict=True))
 
 
-def go(client, request, answer, trips):
+def go(server, client, request, answer, trips):
     for _ in range(trips):
         client.sendall(request)
         missing = answer
@@ -51,13 +52,18 @@ def go(client, request, answer, trips):
             if not data:
                 raise ConnectionError("the server closed the connection")
             missing -= len(data)
-        time.sleep(0.0002)  # let the server come to rest in its wait
+        come_to_rest(server)
 
 
-def settled(counter):
-    """The counts, once the server waits for the next request."""
-    time.sleep(0.05)
-    return counter.read()
+def come_to_rest(server):
+    """Until the server sleeps, that is, in its wait: nothing of this trip is left to count.
+
+    What is sent earlier would be found by the same wait as the rest of this trip, or by one more,
+    whichever process is quicker.
+    """
+    status = Path(f"/proc/{server.pid}/stat")
+    while status.read_text().rpartition(")")[2].split()[0] != "S":
+        time.sleep(0.00005)
 
 
 def main():

@@ -6,11 +6,17 @@ for the pure core (``CYREACTOR_BACKEND=pure``).
 
 from __future__ import annotations
 
+import sys
 from types import ModuleType
 
 import pytest
 from cores import CORES, load_core
 from hypothesis import settings
+from streams_kit import Wires, driver, said, steps
+
+# They ask Linux itself: its epoll sets, its system calls, its sockets that keep records apart.
+LINUX_ONLY = ["test_coalescing.py", "test_registrations.py", "test_system_calls.py"]
+collect_ignore = [] if sys.platform == "linux" else [f"contract/{name}" for name in LINUX_ONLY]
 
 # The machine's mood is no bug, and a failure that was found once is found again by its seed.
 settings.register_profile("cyreactor", deadline=None, max_examples=200, print_blob=True)
@@ -23,3 +29,31 @@ def core(request: pytest.FixtureRequest) -> ModuleType:
     package = load_core(request.param)
     assert package.backend == request.param
     return package
+
+
+@pytest.fixture
+def reactor(core):
+    """A reactor to step through; what it reports is expected by ``said``, or fails the test."""
+    with core.Reactor() as reactor:
+        reactor.reported = []
+        reactor.set_exception_handler(lambda _, context: reactor.reported.append(context["message"]))
+        yield reactor
+        for connection in list(reactor.connections()):
+            connection.abort()
+        if not reactor.is_closed():
+            steps(reactor)
+        assert said(reactor) == []
+
+
+@pytest.fixture
+def wires(reactor):
+    """Connections of the reactor's, put away at the end."""
+    wires = Wires(reactor)
+    yield wires
+    wires.close()
+
+
+@pytest.fixture
+def drive(core):
+    """Runs a coroutine on the core, see ``streams_kit.driver``."""
+    return driver(core)

@@ -13,13 +13,6 @@ import weakref
 import pytest
 
 
-@pytest.fixture
-def reactor(core):
-    reactor = core.Reactor()
-    yield reactor
-    reactor.close()
-
-
 def test_call_soon_from_a_callback_runs_in_the_next_iteration(reactor):
     order = []
 

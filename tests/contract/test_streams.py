@@ -4,83 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import struct
 
 import pytest
-
-
-class Recorder(asyncio.Protocol):
-    """Writes down what is called, in order."""
-
-    def __init__(self):
-        self.calls = []
-        self.received = b""
-        self.lost = asyncio.get_running_loop().create_future()
-
-    def connection_made(self, transport):
-        self.transport = transport
-        self.calls.append("made")
-
-    def data_received(self, data):
-        self.received += data
-        self.calls.append("data")
-
-    def eof_received(self):
-        self.calls.append("eof")
-
-    def pause_writing(self):
-        self.calls.append("pause")
-
-    def resume_writing(self):
-        self.calls.append("resume")
-
-    def connection_lost(self, exc):
-        self.calls.append("lost")
-        self.lost.set_result(exc)
-
-
-@pytest.fixture
-def drive(core):
-    """Run a test's coroutine on the core: errors reported to the loop are collected, and expected by name."""
-
-    def run(scenario, expect=()):
-        reported = []
-
-        async def main():
-            loop = asyncio.get_running_loop()
-            loop.set_exception_handler(lambda _, context: reported.append(context["message"]))
-            await asyncio.wait_for(scenario(loop), 20)
-
-        core.run(main())
-        assert reported == list(expect)
-
-    return run
-
-
-async def pair(loop, factory=Recorder):
-    """A protocol on a connection of the loop's, and the blocking peer of it."""
-    ours, peer = socket.socketpair()
-    peer.settimeout(5)
-    for sock in (ours, peer):
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
-    _, protocol = await loop.create_connection(factory, sock=ours)
-    return protocol, peer
-
-
-async def until(condition):
-    while not condition():
-        await asyncio.sleep(0.001)
-
-
-async def read_all(loop, peer, count):
-    data = b""
-    peer.setblocking(False)
-    while len(data) < count:
-        piece = await loop.sock_recv(peer, 1 << 20)
-        if not piece:
-            break
-        data += piece
-    return data
+from streams_kit import HalfOpen, Recorder, pair, read_all, reset, until
 
 
 def test_grammar_of_a_whole_life(drive):
@@ -157,25 +83,7 @@ def test_a_mutable_buffer_may_change_after_write(drive):
     drive(scenario)
 
 
-def test_writelines_with_empty_pieces(drive):
-    async def scenario(loop):
-        protocol, peer = await pair(loop)
-        protocol.transport.writelines([b"", b"one", memoryview(b"two"), b""])
-        protocol.transport.write(b"")
-        assert await read_all(loop, peer, 6) == b"onetwo"
-        protocol.transport.close()
-        await protocol.lost
-        peer.close()
-
-    drive(scenario)
-
-
 def test_half_close_keeps_the_write_side(drive):
-    class HalfOpen(Recorder):
-        def eof_received(self):
-            super().eof_received()
-            return True
-
     async def scenario(loop):
         protocol, peer = await pair(loop, HalfOpen)
         peer.shutdown(socket.SHUT_WR)
@@ -240,9 +148,8 @@ def test_a_reset_is_an_error_of_that_connection_alone(drive):
         address = server.sockets[0].getsockname()
         good, bad = socket.create_connection(address), socket.create_connection(address)
         await until(lambda: len(made) == 2 and all(p.calls for p in made))
-        bad.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         bad_address = bad.getsockname()
-        bad.close()
+        reset(bad)
         victim = next(p for p in made if p.transport.get_extra_info("peername") == bad_address)
         assert isinstance(await victim.lost, ConnectionResetError)
         other = next(p for p in made if p is not victim)
@@ -304,52 +211,6 @@ def test_a_factory_that_raises_costs_that_connection_alone(drive):
     drive(scenario, expect=["Error on transport creation for incoming connection"])
 
 
-def test_keyboard_interrupt_leaves_run(core):
-    class Interrupted(asyncio.Protocol):
-        def data_received(self, data):
-            raise KeyboardInterrupt
-
-    reactor = core.Reactor()
-    ours, peer = socket.socketpair()
-    transport, _ = reactor.run_until_complete(reactor.create_connection(Interrupted, sock=ours))
-    peer.sendall(b"x")
-    with pytest.raises(KeyboardInterrupt):
-        reactor.run()
-    transport.abort()
-    reactor.run_until_complete(asyncio.sleep(0))
-    reactor.run_until_complete(asyncio.sleep(0))
-    reactor.close()
-    peer.close()
-
-
-def test_buffered_protocol(drive):
-    class Buffered(asyncio.BufferedProtocol):
-        def __init__(self):
-            self.memory, self.got = bytearray(3), b""
-            self.lost = asyncio.get_running_loop().create_future()
-
-        def connection_made(self, transport):
-            self.transport = transport
-
-        def get_buffer(self, sizehint):
-            return self.memory
-
-        def buffer_updated(self, nbytes):
-            self.got += self.memory[:nbytes]
-
-        def connection_lost(self, exc):
-            self.lost.set_result(exc)
-
-    async def scenario(loop):
-        protocol, peer = await pair(loop, Buffered)
-        peer.sendall(b"0123456789")
-        await until(lambda: protocol.got == b"0123456789")
-        peer.close()
-        assert await protocol.lost is None
-
-    drive(scenario)
-
-
 def test_framed_batch_pauses_resumes_and_drops_after_close(drive, core):
     class Lines(core.LineProtocol):
         def __init__(self):
@@ -399,23 +260,6 @@ def test_an_overlong_line_ends_in_a_framing_error_after_the_good_answers(drive, 
         peer.sendall(b"fine\n" + b"x" * 11)
         assert isinstance(await protocol.lost, core.FramingError)
         assert peer.recv(100) == b"fine\n"
-        peer.close()
-
-    drive(scenario)
-
-
-def test_set_protocol_hands_over_undelivered_bytes(drive, core):
-    class First(core.LineProtocol):
-        def message_received(self, message):
-            self.transport.set_protocol(self.successor)
-
-    async def scenario(loop):
-        protocol, peer = await pair(loop, First)
-        protocol.successor = second = Recorder()
-        peer.sendall(b"upgrade\nraw bytes")
-        await until(lambda: second.received == b"raw bytes")
-        protocol.transport.abort()
-        await second.lost
         peer.close()
 
     drive(scenario)

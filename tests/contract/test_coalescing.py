@@ -1,0 +1,259 @@
+"""When what is written leaves, and in how many system calls.
+
+The connections run over sockets that keep records apart (SOCK_SEQPACKET): what one send carried is
+what the peer gets from one recv, so that the kernel itself counts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+
+import pytest
+from streams_kit import Recorder, recording_lines, steps
+
+# A few more iterations with several writes than a habit takes.
+HABIT = 5
+
+
+@pytest.fixture
+def records(reactor, wires):
+    """Make a connection; returns its protocol, and what takes the records that came to the peer."""
+
+    def attach(factory=Recorder):
+        ours, peer = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        wires.sockets.append(peer)
+        for sock in (ours, peer):
+            sock.setblocking(False)
+
+        async def opened():
+            protocol = factory()
+            wires.transports.append(reactor._make_socket_transport(ours, protocol))
+            return protocol
+
+        protocol = reactor.run_until_complete(opened())
+        steps(reactor)
+        return protocol, peer, lambda: taken(peer)
+
+    return attach
+
+
+def taken(peer):
+    """The records that wait at the peer."""
+    records = []
+    with contextlib.suppress(BlockingIOError):
+        while record := peer.recv(1 << 20):
+            records.append(record)
+    return records
+
+
+class Answering(Recorder):
+    def data_received(self, data):
+        super().data_received(data)
+        self.transport.write(b"header ")
+        self.transport.writelines([b"body ", b"end"])
+
+
+def test_several_writes_of_a_callback_leave_in_one_send(reactor, records):
+    _, peer, take = records(Answering)
+    peer.send(b"x")
+    reactor.run_once(0)
+    assert take() == [b"header body end"]
+
+
+def test_answers_to_a_batch_of_messages_leave_in_one_send(core, reactor, records):
+    class Echo(recording_lines(core)):
+        def message_received(self, message):
+            self.send_message(message)
+
+    _, peer, take = records(Echo)
+    peer.send(b"one\ntwo\nthree\n")
+    reactor.run_once(0)
+    assert take() == [b"one\ntwo\nthree\n"]
+
+
+def test_writes_in_connection_made_leave_in_one_send(records):
+    class Greeting(Recorder):
+        def connection_made(self, transport):
+            super().connection_made(transport)
+            transport.write(b"hello ")
+            transport.write(b"there")
+
+    assert records(Greeting)[2]() == [b"hello there"]
+
+
+def test_writelines_leaves_in_one_send(records):
+    protocol, _, take = records()
+    protocol.transport.writelines([b"one ", b"two ", b"three"])
+    assert take() == [b"one two three"]
+
+
+def test_the_first_write_of_a_task_leaves_at_once(records):
+    protocol, _, take = records()
+    protocol.transport.write(b"now")
+    assert take() == [b"now"]
+
+
+def in_a_row(reactor, take, protocol, iterations):
+    """Write a header and a body from outside of a dispatch, each iteration; what left each time."""
+    seen = []
+
+    def write():
+        protocol.transport.write(b"header ")
+        protocol.transport.write(b"body")
+
+    for _ in range(iterations):
+        reactor.call_soon(write)
+        reactor.run_once(0)
+        steps(reactor, 1)
+        seen.append(take())
+    return seen
+
+
+def test_a_header_and_a_body_from_a_task_soon_leave_in_one_send(reactor, records):
+    protocol, _, take = records()
+    seen = in_a_row(reactor, take, protocol, HABIT)
+    assert seen[0] == [b"header ", b"body"]
+    assert seen[-1] == [b"header body"]
+
+
+def test_the_second_write_of_an_iteration_does_not_overtake_nor_stay(reactor, records):
+    protocol, _, take = records()
+
+    def write():
+        for piece in (b"a", b"b", b"c"):
+            protocol.transport.write(piece)
+
+    reactor.call_soon(write)
+    reactor.run_once(0)
+    reactor.run_once(0)
+    assert b"".join(take()) == b"abc"
+
+
+def test_a_connection_that_stops_writing_twice_soon_writes_at_once_again(reactor, records):
+    protocol, _, take = records()
+    in_a_row(reactor, take, protocol, HABIT)
+    for _ in range(HABIT):
+        reactor.call_soon(protocol.transport.write, b"single")
+        steps(reactor)
+        assert take() == [b"single"]
+    protocol.transport.write(b"at once")
+    assert take() == [b"at once"]
+
+
+def test_a_held_write_leaves_before_a_wait_that_blocks(reactor, records):
+    """The peer answers only what it got: were the write to sleep with the loop, nothing would wake it."""
+    protocol, peer, take = records()
+    in_a_row(reactor, take, protocol, HABIT)
+
+    def answer():
+        assert peer.recv(100) == b"question"
+        peer.send(b"answer")
+
+    reactor.add_reader(peer, answer)
+    reactor.call_soon(protocol.transport.write, b"question")
+    reactor.run_once(None)
+    while not protocol.received:
+        reactor.run_once(None)
+    reactor.remove_reader(peer)
+
+
+def test_a_held_write_leaves_before_run_returns(reactor, records):
+    protocol, _, take = records()
+    in_a_row(reactor, take, protocol, HABIT)
+
+    def write_and_stop():
+        protocol.transport.write(b"last ")
+        protocol.transport.write(b"words")
+        reactor.stop()
+
+    reactor.call_soon(write_and_stop)
+    reactor.run()
+    assert take() == [b"last words"]
+
+
+def test_a_held_write_leaves_before_run_until_complete_returns(reactor, records):
+    protocol, _, take = records()
+    in_a_row(reactor, take, protocol, HABIT)
+
+    async def write():
+        await asyncio.sleep(0)
+        protocol.transport.write(b"last")
+
+    reactor.run_until_complete(write())
+    assert take() == [b"last"]
+
+
+def test_a_held_write_leaves_when_the_connection_is_closed(reactor, records):
+    protocol, _, take = records()
+    in_a_row(reactor, take, protocol, HABIT)
+
+    def write_and_close():
+        protocol.transport.write(b"good")
+        protocol.transport.write(b"bye")
+        protocol.transport.close()
+
+    reactor.call_soon(write_and_close)
+    steps(reactor)
+    assert b"".join(take()) == b"goodbye"
+    assert protocol.calls == ["made", "lost"]
+
+
+def test_a_held_write_leaves_before_the_half_close(reactor, records):
+    protocol, peer, take = records()
+    in_a_row(reactor, take, protocol, HABIT)
+
+    def write_and_end():
+        protocol.transport.write(b"the end")
+        protocol.transport.write_eof()
+
+    reactor.call_soon(write_and_end)
+    steps(reactor)
+    assert peer.recv(100) == b"the end"
+    assert peer.recv(100) == b""
+
+
+def test_a_held_write_of_an_aborted_connection_does_not_leave(reactor, records):
+    protocol, peer, take = records()
+    in_a_row(reactor, take, protocol, HABIT)
+
+    def write_and_abort():
+        protocol.transport.write(b"never")
+        protocol.transport.abort()
+
+    reactor.call_soon(write_and_abort)
+    steps(reactor)
+    assert peer.recv(100) == b""
+
+
+def test_many_held_writes_leave_before_they_pile_up(reactor, records):
+    """Above the high-water mark a held queue goes out, even while the callback that writes still runs."""
+    protocol, _, take = records()
+    in_a_row(reactor, take, protocol, HABIT)
+    left = []
+
+    def write():
+        for _ in range(40):
+            protocol.transport.write(bytes(2000))
+        left.extend(take())
+
+    reactor.call_soon(write)
+    steps(reactor)
+    assert sum(map(len, left)) > 64 * 1024
+    assert sum(map(len, left + take())) == 80_000
+
+
+def test_a_write_to_another_connection_leaves_in_the_same_iteration(reactor, records):
+    """A proxy: what comes on one side goes out on the other, although its own dispatch is not under way."""
+    other, _, take = records()
+
+    class Proxy(Recorder):
+        def data_received(self, data):
+            other.transport.write(data)
+
+    _, peer, _ = records(Proxy)
+    for _ in range(HABIT):
+        peer.send(b"through")
+        steps(reactor, 2)
+        assert take() == [b"through"]

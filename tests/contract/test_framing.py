@@ -1,0 +1,104 @@
+"""Framers without I/O: limits that hold early, failures that last, searches that never start over."""
+
+from __future__ import annotations
+
+import pytest
+
+LIMIT = 10
+
+# A framer, what is over its limit or no message while it is still incomplete, and what is just within it.
+FRAMERS = {
+    "line": (lambda framing: framing.LineFramer(LIMIT), b"x" * 11, b"x" * 10 + b"\r"),
+    "delimiter": (lambda framing: framing.DelimiterFramer(b"::", LIMIT), b"x" * 12, b"x" * 10 + b":"),
+    "length": (lambda framing: framing.LengthPrefixFramer(4, "big", LIMIT), b"\0\0\0\x0b", b"\0\0\0\x0a"),
+    "netstring": (lambda framing: framing.NetstringFramer(LIMIT), b"11", b"10:"),
+    "netstring of none": (lambda framing: framing.NetstringFramer(LIMIT), b":", b"0:"),
+}
+
+
+@pytest.fixture(params=FRAMERS)
+def case(request, core):
+    make, broken, fine = FRAMERS[request.param]
+    return make(core.framing), broken, fine
+
+
+def test_a_limit_holds_while_the_message_is_incomplete(core, case):
+    framer, broken, _ = case
+    framer.feed(broken)
+    with pytest.raises(core.FramingError):
+        framer.next_message()
+
+
+def test_what_is_within_the_limit_is_waited_for(case):
+    framer, _, fine = case
+    framer.feed(fine)
+    assert framer.next_message() is None
+    assert framer.pending == len(fine)
+
+
+def test_a_framer_that_failed_stays_failed(core, case):
+    framer, broken, _ = case
+    framer.feed(broken)
+    for _ in range(3):
+        with pytest.raises(core.FramingError) as first:
+            framer.next_message()
+        with pytest.raises(core.FramingError) as second:
+            framer.feed(b"\n")
+        assert first.value is second.value
+
+
+def test_the_messages_before_the_failure_come_first(core, case):
+    framer, broken, _ = case
+    good = framer.frame(b"good")
+    framer.feed(good + good + broken)
+    assert framer.next_message() == b"good"
+    assert framer.next_message() == b"good"
+    with pytest.raises(core.FramingError):
+        framer.next_message()
+
+
+def test_a_message_at_the_limit_is_a_message_and_one_byte_more_is_refused(core, case):
+    framer, _, _ = case
+    framer.feed(framer.frame(b"x" * LIMIT))
+    assert list(framer) == [b"x" * LIMIT]
+    with pytest.raises(ValueError, match="over the limit"):
+        framer.frame(b"x" * (LIMIT + 1))
+
+
+@pytest.mark.parametrize("value", [0, -1, 1.5, None, "many"], ids=repr)
+def test_a_limit_that_is_none_is_refused(core, value):
+    with pytest.raises((ValueError, TypeError)):
+        core.framing.LineFramer(value)
+    with pytest.raises((ValueError, TypeError)):
+        core.framing.FixedLengthFramer(value)
+
+
+def test_a_framer_takes_any_buffer_and_keeps_its_own_copy(core):
+    framer = core.framing.LineFramer()
+    data = bytearray(b"one")
+    framer.feed(data)
+    data[:] = b"xxx"
+    framer.feed(memoryview(b"\ntwo\n"))
+    assert list(framer) == [b"one", b"two"]
+    assert framer.pending == 0
+
+
+def test_what_was_taken_is_forgotten(core):
+    framer = core.framing.LineFramer()
+    framer.feed(b"one\ntwo")
+    assert framer.next_message() == b"one"
+    assert framer.take() == b"two"
+    assert framer.pending == 0
+    framer.feed(b"three\n")
+    assert list(framer) == [b"three"]
+
+
+def test_a_long_message_in_many_pieces_is_found_whole(core):
+    """Bytes that almost end a message lie at every cut: a search that starts too late misses the end."""
+    framer = core.framing.DelimiterFramer(b"--end\n", 1 << 20)
+    message = b"--end-" * 10_000
+    wire = framer.frame(message)
+    for i in range(0, len(wire), 4097):
+        assert framer.next_message() is None
+        framer.feed(wire[i : i + 4097])
+    assert framer.next_message() == message

@@ -1,0 +1,194 @@
+"""What tests of streams share: protocols that write down what happens, and connections to drive."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+
+
+class Recorder(asyncio.Protocol):
+    """Writes down what is called, in order."""
+
+    def __init__(self):
+        self.calls = []
+        self.received = b""
+        self.lost = asyncio.get_running_loop().create_future()
+
+    def connection_made(self, transport):
+        self.transport = transport
+        self.calls.append("made")
+
+    def data_received(self, data):
+        self.received += data
+        self.calls.append("data")
+
+    def eof_received(self):
+        self.calls.append("eof")
+
+    def pause_writing(self):
+        self.calls.append("pause")
+
+    def resume_writing(self):
+        self.calls.append("resume")
+
+    def connection_lost(self, exc):
+        self.calls.append("lost")
+        self.lost.set_result(exc)
+
+
+class HalfOpen(Recorder):
+    """Goes on writing after the peer's end of stream."""
+
+    def eof_received(self):
+        super().eof_received()
+        return True
+
+
+def recording_lines(core, **options):
+    """A LineProtocol class that writes down messages and the end; ``options`` are attributes of it."""
+
+    class Lines(core.LineProtocol):
+        def __init__(self):
+            self.calls = []
+            self.lost = asyncio.get_running_loop().create_future()
+
+        def message_received(self, message):
+            self.calls.append(message)
+
+        def eof_received(self):
+            self.calls.append("eof")
+
+        def connection_lost(self, exc):
+            self.calls.append("lost")
+            self.lost.set_result(exc)
+
+    return type("Lines", (Lines,), options)
+
+
+def driver(core):
+    """Runs a coroutine on the core: errors reported to the loop are collected, and expected by name."""
+
+    def run(scenario, expect=()):
+        reported = []
+
+        async def main():
+            loop = asyncio.get_running_loop()
+            loop.set_exception_handler(lambda _, context: reported.append(context["message"]))
+            await asyncio.wait_for(scenario(loop), 20)
+
+        core.run(main())
+        assert reported == list(expect)
+
+    return run
+
+
+async def pair(loop, factory=Recorder):
+    """A protocol on a connection of the loop's, and the blocking peer of it."""
+    ours, peer = narrow_pair()
+    _, protocol = await loop.create_connection(factory, sock=ours)
+    return protocol, peer
+
+
+def narrow_pair():
+    """Two connected sockets that hold little, so that a write soon has to wait."""
+    ours, peer = socket.socketpair()
+    peer.settimeout(5)
+    for sock in (ours, peer):
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+    return ours, peer
+
+
+class Wires:
+    """Connections of a reactor that a test drives step by step; ``close`` puts all of it away."""
+
+    def __init__(self, reactor):
+        self.reactor = reactor
+        self.sockets = []
+        self.transports = []  # as on asyncio, the loop does not keep one that waits for nothing
+
+    def attach(self, factory=Recorder):
+        """A protocol on a connection, and the blocking peer of it."""
+        ours, peer = narrow_pair()
+        self.sockets.append(peer)
+        opening = self.reactor.create_connection(factory, sock=ours)
+        transport, protocol = self.reactor.run_until_complete(opening)
+        self.transports.append(transport)
+        return protocol, peer
+
+    def pair(self):
+        """Two connected sockets of the test's own."""
+        self.sockets += socket.socketpair()
+        return self.sockets[-2:]
+
+    def client(self, server):
+        """A blocking client of a server on TCP."""
+        client = socket.create_connection(server.sockets[0].getsockname(), timeout=5)
+        self.sockets.append(client)
+        return client
+
+    def close(self):
+        for transport in self.transports:
+            transport.abort()
+        for sock in self.sockets:
+            sock.close()
+
+
+def said(reactor):
+    """What was reported to the reactor's exception handler since the last time."""
+    messages = list(reactor.reported)
+    reactor.reported.clear()
+    return messages
+
+
+def steps(reactor, count=3):
+    """A few iterations that do not wait."""
+    for _ in range(count):
+        reactor.run_once(0)
+
+
+def step_until(reactor, condition):
+    """Iterate until it holds; the guard keeps a mistake from hanging the suite."""
+    guard = reactor.time() + 20
+    while not condition():
+        assert reactor.time() < guard, "it never came"
+        reactor.run_once(0.01)
+
+
+async def until(condition):
+    while not condition():
+        await asyncio.sleep(0.001)
+
+
+async def read_all(loop, peer, count):
+    data = b""
+    peer.setblocking(False)
+    while len(data) < count:
+        piece = await loop.sock_recv(peer, 1 << 20)
+        if not piece:
+            break
+        data += piece
+    return data
+
+
+def drain(reactor, peer, count):
+    """The same between iterations: everything that comes, up to so many bytes or the end."""
+    data = b""
+    peer.setblocking(False)
+    guard = reactor.time() + 20
+    while len(data) < count and reactor.time() < guard:
+        try:
+            piece = peer.recv(1 << 20)
+        except BlockingIOError:
+            reactor.run_once(0.01)
+            continue
+        if not piece:
+            break
+        data += piece
+    return data
+
+
+def reset(sock):
+    """Close a TCP socket so that its peer meets ECONNRESET."""
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    sock.close()
