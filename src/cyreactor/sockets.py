@@ -9,12 +9,10 @@ from __future__ import annotations
 
 import socket
 from asyncio import base_events
-from collections.abc import Callable, Coroutine
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Coroutine
+from typing import TYPE_CHECKING, Any
 
 from ._backend import loop
-
-T = TypeVar("T")
 
 if TYPE_CHECKING:
     Loop = loop.Loop
@@ -26,33 +24,33 @@ class SocketCalls(Loop):
     """See ``asyncio.AbstractEventLoop.sock_recv`` and its neighbours; arguments and errors are theirs."""
 
     def sock_recv(self, sock: socket.socket, n: int) -> Coroutine[Any, Any, bytes]:
-        return self._read(sock, n, sock.recv, n)
+        return self._read(sock, n, "recv", n)
 
     def sock_recv_into(self, sock: socket.socket, buf: Any) -> Coroutine[Any, Any, int]:
-        return self._read(sock, memoryview(buf).nbytes, sock.recv_into, buf)
+        return self._read(sock, memoryview(buf).nbytes, "recv_into", buf)
 
     def sock_recvfrom(self, sock: socket.socket, bufsize: int) -> Coroutine[Any, Any, tuple[bytes, Any]]:
-        return self._read(sock, 0, sock.recvfrom, bufsize)
+        return self._read(sock, 0, "recvfrom", bufsize)
 
     def sock_recvfrom_into(
         self, sock: socket.socket, buf: Any, nbytes: int = 0
     ) -> Coroutine[Any, Any, tuple[int, Any]]:
-        return self._read(sock, 0, sock.recvfrom_into, buf, nbytes or len(buf))
+        return self._read(sock, 0, "recvfrom_into", buf, nbytes or len(buf))
 
     async def sock_accept(self, sock: socket.socket) -> tuple[socket.socket, Any]:
-        connection, address = await self._read(sock, 0, sock.accept)
+        connection, address = await self._read(sock, 0, "accept")
         connection.setblocking(False)
         return connection, address
 
     async def sock_sendall(self, sock: socket.socket, data: Any) -> None:
         rest = memoryview(data).cast("B")
         while True:
-            rest = rest[await self._write(sock, sock.send, rest) :]
+            rest = rest[await self._write(sock, "send", rest) :]
             if not rest:
                 return
 
     def sock_sendto(self, sock: socket.socket, data: Any, address: Any) -> Coroutine[Any, Any, int]:
-        return self._write(sock, sock.sendto, data, address)
+        return self._write(sock, "sendto", data, address)
 
     async def sock_connect(self, sock: socket.socket, address: Any) -> None:
         self._check_socket(sock)
@@ -79,30 +77,33 @@ class SocketCalls(Loop):
                 continue  # an event of before the call
             return
 
-    async def _read(self, sock: socket.socket, wanted: int, read: Callable[..., T], *args: Any) -> T:
-        """Read once, when there is something. Less than ``wanted`` on a stream means that it is drained."""
+    async def _read(self, sock: socket.socket, wanted: int, read: str, *args: Any) -> Any:
+        """Call the socket's method, when there is something to read.
+
+        Less than ``wanted`` bytes of a stream mean that it is drained.
+        """
         self._check_socket(sock)
         readiness = self._readiness(sock)
         while True:
             if readiness is None or readiness.readable:
                 try:
-                    found = read(*args)
+                    found = getattr(sock, read)(*args)
                 except (BlockingIOError, InterruptedError):
                     pass
                 else:
                     if readiness is not None and wanted:
-                        readiness.took(found if isinstance(found, int) else len(found), wanted)  # type: ignore[arg-type]
+                        readiness.took(found if isinstance(found, int) else len(found), wanted)
                     return found
             if readiness is None:
                 readiness = self._watch_socket(sock)
             await readiness.wait_readable()
 
-    async def _write(self, sock: socket.socket, write: Callable[..., int], *args: Any) -> int:
+    async def _write(self, sock: socket.socket, write: str, *args: Any) -> Any:
         self._check_socket(sock)
         readiness = self._readiness(sock)
         while True:
             try:
-                return write(*args)
+                return getattr(sock, write)(*args)
             except (BlockingIOError, InterruptedError):
                 pass
             if readiness is None:

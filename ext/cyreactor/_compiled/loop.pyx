@@ -105,6 +105,26 @@ cdef class TimerHandle(Handle):
     def _scheduled(self):
         return self.index >= 0
 
+    # Rare enough to be asyncio's own.
+
+    def __hash__(self):
+        return hash(self._when)
+
+    def __eq__(self, other):
+        return asyncio.TimerHandle.__eq__(self, other)
+
+    def __lt__(self, other):
+        return asyncio.TimerHandle.__lt__(self, other)
+
+    def __le__(self, other):
+        return asyncio.TimerHandle.__le__(self, other)
+
+    def __gt__(self, other):
+        return asyncio.TimerHandle.__gt__(self, other)
+
+    def __ge__(self, other):
+        return asyncio.TimerHandle.__ge__(self, other)
+
     def cancel(self):
         if self.index >= 0 and self._loop is not None:
             heap_remove(self._loop.timers, self)

@@ -90,7 +90,7 @@ cdef class Poller:
         """What asyncio asks a selector for; raises KeyError where nobody watches the descriptor."""
         fd = fileobj if isinstance(fileobj, int) else fileobj.fileno()
         cdef Watcher watcher = self.watcher(fd)
-        if watcher is None:
+        if watcher is None or watcher.interest & EPOLLET:  # that one is kept without anybody waiting
             raise KeyError(f"{fileobj!r} is not registered")
         cdef int read = EVENT_READ if watcher.interest & EPOLLIN else 0
         cdef int write = EVENT_WRITE if watcher.interest & EPOLLOUT else 0

@@ -77,6 +77,8 @@ class BufferedSink(Sink):
         buffer = memoryview(self.protocol.get_buffer(-1)).cast("B")
         if not buffer:
             raise RuntimeError("get_buffer() returned an empty buffer")
+        if buffer.readonly:
+            raise BufferError("get_buffer() returned a read-only buffer")
         return buffer
 
     def reader(self, sock: socket.socket) -> Callable[[int], int]:
