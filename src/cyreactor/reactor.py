@@ -237,6 +237,14 @@ class Reactor(SocketCalls, loop.Loop, SelectorEventLoop):
             if reading:
                 transp.resume_reading()
 
+    async def start_tls(self, transport: Any, protocol: Any, sslcontext: Any, **options: Any) -> Any:
+        """See ``asyncio.loop.start_tls``; what a stream reader has read too far belongs to the handshake."""
+        read_too_far = getattr(getattr(protocol, "_stream_reader", None), "_buffer", None)
+        if read_too_far and isinstance(transport, Transport):
+            transport._unread(bytes(read_too_far))
+            read_too_far.clear()
+        return await SelectorEventLoop.start_tls(self, transport, protocol, sslcontext, **options)
+
     def _make_ssl_transport(
         self,
         rawsock: socket.socket,

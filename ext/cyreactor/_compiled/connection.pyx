@@ -168,6 +168,10 @@ cdef class Connection(Endpoint):
             self._loop.call_soon(self._deliver)
         return 0
 
+    def _unread(self, bytes data):
+        """Have these bytes delivered once more, before all others; to the next protocol, see start_tls."""
+        self.backlog = data if self.backlog is None else data + self.backlog
+
     cdef int tell_end(self) except -1:
         """Call eof_received, unless something of before the end is still held back."""
         if self.told or self.paused or self.backlog is not None or self.state != OPEN:

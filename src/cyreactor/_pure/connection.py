@@ -166,6 +166,10 @@ class Connection(Endpoint):
         if self.backlog:
             self._loop.call_soon(self._deliver)
 
+    def _unread(self, data: bytes) -> None:
+        """Have these bytes delivered once more, before all others; to the next protocol, see start_tls."""
+        self.backlog = data + self.backlog
+
     def _tell_end(self) -> None:
         """Call eof_received, unless something of before the end is still held back."""
         if self.told or self.paused or self.backlog or self.state is not OPEN:

@@ -1,0 +1,206 @@
+"""The sock_ calls: nothing lost, nothing left behind, and strangers to nobody's add_reader."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+
+import pytest
+from streams_kit import narrow_pair
+
+
+@pytest.fixture
+def sockets():
+    pair = narrow_pair()
+    for sock in pair:
+        sock.setblocking(False)
+    yield pair
+    for sock in pair:
+        sock.close()
+
+
+def waiting(loop, call):
+    """A task that got as far as it can for now."""
+    task = loop.create_task(call)
+    return task, asyncio.sleep(0)
+
+
+def test_a_conversation(drive, sockets):
+    async def scenario(loop):
+        a, b = sockets
+        for i in range(50):
+            receiving = loop.create_task(loop.sock_recv(b, 100))
+            await asyncio.sleep(0)
+            await loop.sock_sendall(a, b"%d" % i)
+            assert await receiving == b"%d" % i
+
+    drive(scenario)
+
+
+def test_what_was_left_by_a_short_read_is_found(drive, sockets):
+    async def scenario(loop):
+        a, b = sockets
+        task, started = waiting(loop, loop.sock_recv(b, 100))
+        await started
+        a.send(b"first")
+        assert await task == b"first"
+        a.send(b"second")
+        assert await loop.sock_recv(b, 3) == b"sec"
+        assert await loop.sock_recv(b, 100) == b"ond"
+
+    drive(scenario)
+
+
+def test_the_end_that_came_with_the_last_bytes_is_found(drive, sockets):
+    async def scenario(loop):
+        a, b = sockets
+        task, started = waiting(loop, loop.sock_recv(b, 100))
+        await started
+        a.send(b"last")
+        a.shutdown(socket.SHUT_WR)
+        assert await task == b"last"
+        assert await loop.sock_recv(b, 100) == b""
+        assert await loop.sock_recv(b, 100) == b""
+
+    drive(scenario)
+
+
+def test_a_cancelled_read_takes_no_bytes(drive, sockets):
+    async def scenario(loop):
+        a, b = sockets
+        for i in range(20):
+            task, started = waiting(loop, loop.sock_recv(b, 100))
+            await started
+            a.send(b"%d" % i)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            assert await loop.sock_recv(b, 100) == b"%d" % i
+
+    drive(scenario)
+
+
+def test_two_readers_of_one_socket_both_get_on(drive, sockets):
+    async def scenario(loop):
+        a, b = sockets
+        tasks = [loop.create_task(loop.sock_recv(b, 1)) for _ in range(2)]
+        await asyncio.sleep(0)
+        a.send(b"xy")
+        assert sorted(await asyncio.gather(*tasks)) == [b"x", b"y"]
+
+    drive(scenario)
+
+
+def test_a_write_waits_for_room(drive, sockets):
+    async def scenario(loop):
+        a, b = sockets
+        data = os.urandom(300_000)
+        sending = loop.create_task(loop.sock_sendall(a, data))
+        got = b""
+        while len(got) < len(data):
+            got += await loop.sock_recv(b, 65536)
+        await sending
+        assert got == data
+
+    drive(scenario)
+
+
+def test_it_lives_beside_add_reader_on_the_same_socket(drive, sockets):
+    async def scenario(loop):
+        a, b = sockets
+        seen = []
+        loop.add_reader(a, lambda: seen.append(a.recv(100)))
+        data = bytes(300_000)
+        sending = loop.create_task(loop.sock_sendall(a, data))
+        await asyncio.sleep(0)
+        b.send(b"meanwhile")
+        got = 0
+        while got < len(data):
+            got += len(await loop.sock_recv(b, 65536))
+        await sending
+        assert seen == [b"meanwhile"]
+        assert loop.remove_reader(a)
+        task, started = waiting(loop, loop.sock_recv(a, 100))
+        await started
+        b.send(b"again")
+        assert await task == b"again"
+
+    drive(scenario)
+
+
+def test_a_reused_number_is_another_socket(drive):
+    async def scenario(loop):
+        for i in range(5):
+            a, b = socket.socketpair()
+            for sock in (a, b):
+                sock.setblocking(False)
+            task, started = waiting(loop, loop.sock_recv(b, 10))
+            await started
+            a.send(b"%d" % i)
+            assert await task == b"%d" % i
+            a.close()
+            b.close()
+
+    drive(scenario)
+
+
+def test_connect_accept_and_a_refusal(drive):
+    async def scenario(loop):
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            listener.setblocking(False)
+            accepting = loop.create_task(loop.sock_accept(listener))
+            with socket.socket() as client:
+                client.setblocking(False)
+                await loop.sock_connect(client, listener.getsockname())
+                connection, address = await accepting
+                assert address == client.getsockname()
+                assert connection.gettimeout() == 0
+                connection.close()
+            nobody = listener.getsockname()
+        with socket.socket() as client:
+            client.setblocking(False)
+            with pytest.raises(ConnectionRefusedError):
+                await loop.sock_connect(client, nobody)
+
+    drive(scenario)
+
+
+def test_datagrams_by_hand(drive):
+    async def scenario(loop):
+        with (
+            socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as a,
+            socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as b,
+        ):
+            for sock in (a, b):
+                sock.setblocking(False)
+                sock.bind(("127.0.0.1", 0))
+            task, started = waiting(loop, loop.sock_recvfrom(b, 100))
+            await started
+            assert await loop.sock_sendto(a, b"x", b.getsockname()) == 1
+            assert await task == (b"x", a.getsockname())
+            buffer = bytearray(10)
+            await loop.sock_sendto(a, b"yz", b.getsockname())
+            assert await loop.sock_recvfrom_into(b, buffer) == (2, a.getsockname())
+
+    drive(scenario)
+
+
+def test_the_socket_of_a_transport_is_not_for_taking(drive, sockets):
+    async def scenario(loop):
+        transport, _ = await loop.create_connection(asyncio.Protocol, sock=sockets[0].dup())
+        with pytest.raises(RuntimeError, match="is used by transport"):
+            await loop.sock_recv(transport.get_extra_info("socket")._sock, 10)
+        transport.abort()
+
+    drive(scenario)
+
+
+def test_a_blocking_socket_is_refused_in_debug_mode(drive, sockets):
+    async def scenario(loop):
+        loop.set_debug(True)
+        sockets[0].setblocking(True)
+        with pytest.raises(ValueError, match="must be non-blocking"):
+            await loop.sock_recv(sockets[0], 10)
+
+    drive(scenario)
