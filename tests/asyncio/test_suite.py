@@ -46,6 +46,9 @@ if sys.version_info >= (3, 12):
 
 CHILD = Path(__file__).with_name("run_module.py")
 
+# A user's machine may do without; where it decides whether a change lands, nothing goes untested.
+CI = bool(os.environ.get("CI"))
+
 NO_TESTS = (
     "this interpreter comes without its own tests (the package test.test_asyncio), so nothing is known of "
     "how a Reactor compares with asyncio on it; on Debian they are in libpython3-testsuite"
@@ -53,8 +56,13 @@ NO_TESTS = (
 
 
 def test_the_interpreter_brings_its_tests():
+    require_tests()
+
+
+def require_tests():
+    """Say loudly where there is nothing to run."""
     if not interpreter_has_tests():
-        pytest.fail(NO_TESTS)
+        (pytest.fail if CI else pytest.skip)(NO_TESTS)
 
 
 def interpreter_has_tests():
@@ -67,8 +75,7 @@ def interpreter_has_tests():
 @pytest.mark.parametrize("module", MODULES)
 @pytest.mark.parametrize("core", CORES)
 def test_asyncio_on_a_reactor(core, module, tmp_path):
-    if not interpreter_has_tests():
-        pytest.fail(NO_TESTS)
+    require_tests()
     complaints = [text for result in run(core, module, tmp_path) if (text := complaint(result))]
     if complaints:
         pytest.fail("\n\n".join(complaints), pytrace=False)

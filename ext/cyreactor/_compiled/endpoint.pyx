@@ -314,6 +314,7 @@ cdef class Endpoint(Watcher):
         """The Python socket; from the first call on it owns the descriptor. None once closed."""
         if self.sock is None and self.fd >= 0:
             self.sock = socket.socket(fileno=self.fd)
+            self.sock.setblocking(False)  # which the descriptor is already, but the object does not know
         return self.sock
 
     def _describe(self):
