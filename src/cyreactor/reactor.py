@@ -148,6 +148,8 @@ class Reactor(SocketCalls, loop.Loop, SelectorEventLoop):
     # --- asyncio's seams ---
 
     def run_forever(self) -> None:
+        self._check_closed()
+        self._check_running()  # asyncio's own of 3.13 refuses, and then forgets that it runs
         with self._woken_by_signals():
             self._driven = True
             try:
