@@ -7,7 +7,7 @@ import resource
 import socket
 
 import pytest
-from programs import client_of, port_of, serving
+from command_line import client_of, port_of, serving
 from streams_kit import said, step_until, steps
 
 LIMIT = 64 * 1024

@@ -7,8 +7,8 @@ import signal
 import socket
 
 import pytest
+from command_line import client_of, command, port_of, serving
 from cores import CORES
-from programs import client_of, command, port_of, serving
 
 SHOUT = """
 import cyreactor
