@@ -22,6 +22,10 @@ ACCEPTS_PER_WAKEUP = 64
 # Seconds a listener rests when the process or the system is out of descriptors or memory.
 ACCEPT_RETRY_DELAY = 1.0
 
+# Seconds between two tries to connect to a Unix socket whose backlog is full: the kernel tells nobody
+# when there is room again.
+FULL_BACKLOG_DELAY = 0.02
+
 # Bytes waiting to be sent: a protocol is paused above the first and resumed at or below the second.
 HIGH_WATER = 64 * 1024
 LOW_WATER = HIGH_WATER // 4

@@ -20,7 +20,7 @@ from weakref import WeakSet
 
 from ._backend import listener, loop
 from .sockets import SocketCalls
-from .transport import DatagramTransport, Transport
+from .transport import DatagramTransport, RarePaths, Transport
 
 T = TypeVar("T")
 Factory = Callable[[], asyncio.BaseProtocol]
@@ -173,6 +173,8 @@ class Reactor(SocketCalls, loop.Loop, SelectorEventLoop):
     def _disown(self) -> None:
         """In a forked child: parent and child share the kernel's registrations, so touch none of them."""
         self._disowned = True
+        self._unix_names.clear()  # the files are the parent's
+        getattr(self, "_unix_server_sockets", {}).clear()
         self._release()
 
     def _check_closed(self) -> None:
@@ -188,7 +190,7 @@ class Reactor(SocketCalls, loop.Loop, SelectorEventLoop):
     def _ensure_fd_no_transport(self, fd: Any) -> None:
         SelectorEventLoop._ensure_fd_no_transport(self, fd)  # type: ignore[attr-defined]
         watcher = self._poller.watcher(fd if isinstance(fd, int) else fd.fileno())
-        if isinstance(watcher, Transport) and not watcher.is_closing():
+        if isinstance(watcher, RarePaths) and not watcher.is_closing():
             raise RuntimeError(f"File descriptor {fd!r} is used by transport {watcher!r}")
 
     def _make_socket_transport(
@@ -230,9 +232,12 @@ class Reactor(SocketCalls, loop.Loop, SelectorEventLoop):
     async def _sendfile_native(self, transp: Any, file: Any, offset: int, count: int | None) -> int:
         reading = transp.is_reading()
         transp.pause_reading()
-        await transp._make_empty_waiter()
-        transp._unwatch()
+        empty = transp._make_empty_waiter()
         try:
+            await empty
+            if transp.is_closing():
+                raise RuntimeError("Transport is closing")
+            transp._unwatch()
             return await self.sock_sendfile(transp._sock, file, offset, count, fallback=False)
         finally:
             transp._reset_empty_waiter()

@@ -7,12 +7,15 @@ a socket costs no ``epoll_ctl``, and a cancelled call leaves nothing behind but 
 
 from __future__ import annotations
 
+import asyncio
+import errno
 import socket
 from asyncio import base_events
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any
 
 from ._backend import loop
+from .limits import FULL_BACKLOG_DELAY
 
 if TYPE_CHECKING:
     Loop = loop.Loop
@@ -30,15 +33,15 @@ class SocketCalls(Loop):
         return self._read(sock, memoryview(buf).nbytes, "recv_into", buf)
 
     def sock_recvfrom(self, sock: socket.socket, bufsize: int) -> Coroutine[Any, Any, tuple[bytes, Any]]:
-        return self._read(sock, 0, "recvfrom", bufsize)
+        return self._read(sock, -1, "recvfrom", bufsize)
 
     def sock_recvfrom_into(
         self, sock: socket.socket, buf: Any, nbytes: int = 0
     ) -> Coroutine[Any, Any, tuple[int, Any]]:
-        return self._read(sock, 0, "recvfrom_into", buf, nbytes or len(buf))
+        return self._read(sock, -1, "recvfrom_into", buf, nbytes or len(buf))
 
     async def sock_accept(self, sock: socket.socket) -> tuple[socket.socket, Any]:
-        connection, address = await self._read(sock, 0, "accept")
+        connection, address = await self._read(sock, -1, "accept")
         connection.setblocking(False)
         return connection, address
 
@@ -59,15 +62,20 @@ class SocketCalls(Loop):
                 address, family=sock.family, type=sock.type, proto=sock.proto, loop=self
             )
             address = found[0][4]
-        try:
-            sock.connect(address)
-        except (BlockingIOError, InterruptedError):
-            await self._connected(sock, address)
+        while True:
+            try:
+                sock.connect(address)
+            except (BlockingIOError, InterruptedError) as exc:
+                if exc.errno != errno.EAGAIN:
+                    await self._connected(sock, address)
+                    return
+                await asyncio.sleep(FULL_BACKLOG_DELAY)  # a Unix server's backlog is full, and nothing began
+            else:
+                return
 
     async def _connected(self, sock: socket.socket, address: Any) -> None:
-        readiness = self._readiness(sock) or self._watch_socket(sock)
         while True:
-            await readiness.wait_writable()
+            await (self._readiness(sock) or self._watch_socket(sock)).wait_writable()
             error = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
             if error:
                 raise OSError(error, f"Connect call failed {address}")
@@ -80,35 +88,31 @@ class SocketCalls(Loop):
     async def _read(self, sock: socket.socket, wanted: int, read: str, *args: Any) -> Any:
         """Call the socket's method, when there is something to read.
 
-        Less than ``wanted`` bytes of a stream mean that it is drained.
+        Less than ``wanted`` bytes of a stream mean that it is drained; below zero says nothing, and
+        none at all are to be had at any time.
         """
         self._check_socket(sock)
-        readiness = self._readiness(sock)
         while True:
-            if readiness is None or readiness.readable:
+            readiness = self._readiness(sock)
+            if readiness is None or readiness.readable or not wanted:
                 try:
                     found = getattr(sock, read)(*args)
                 except (BlockingIOError, InterruptedError):
                     pass
                 else:
-                    if readiness is not None and wanted:
+                    if readiness is not None and wanted > 0:
                         readiness.took(found if isinstance(found, int) else len(found), wanted)
                     return found
-            if readiness is None:
-                readiness = self._watch_socket(sock)
-            await readiness.wait_readable()
+            await (self._readiness(sock) or self._watch_socket(sock)).wait_readable()
 
     async def _write(self, sock: socket.socket, write: str, *args: Any) -> Any:
         self._check_socket(sock)
-        readiness = self._readiness(sock)
         while True:
             try:
                 return getattr(sock, write)(*args)
             except (BlockingIOError, InterruptedError):
                 pass
-            if readiness is None:
-                readiness = self._watch_socket(sock)
-            await readiness.wait_writable()
+            await (self._readiness(sock) or self._watch_socket(sock)).wait_writable()
 
     def _check_socket(self, sock: socket.socket) -> None:
         base_events._check_ssl_socket(sock)  # type: ignore[attr-defined]

@@ -6,6 +6,7 @@ Python's are those of the ``socket`` module.
 import os
 import socket
 
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from libc.string cimport memcpy, memset
 
 from .syscalls cimport *
@@ -53,48 +54,51 @@ cdef object unix_name(const char* path, socklen_t size):
 
 
 cdef bytes to_sockaddr(int family, object address):
-    """The kernel's form. A host's name is looked up, which blocks; raises as ``socket.sendto`` does."""
+    """The kernel's form of a plain numeric address or a path; None for all else that ``socket`` may know."""
     if family == AF_UNIX:
-        return of_path(os.fsencode(address))
-    if not isinstance(address, tuple) or not 2 <= len(address) <= (4 if family == AF_INET6 else 2):
-        raise TypeError(f"an address is a tuple (host, port), not {address!r}")
-    host, port = address[:2]
-    if not isinstance(port, int):
-        raise TypeError(f"port must be an integer, not {port!r}")
-    if not 0 <= port <= 65535:
-        raise OverflowError(f"port must be 0-65535, not {port}")
-    raw = of_numbers(family, host, port, address[2:])
-    if raw is None:
-        found = socket.getaddrinfo(host or None, port, family, socket.SOCK_DGRAM)[0][4]
-        raw = of_numbers(family, found[0].partition("%")[0], port, found[2:])
-    return raw
+        return of_path(address) if type(address) is str else None
+    if type(address) is not tuple or not 2 <= len(<tuple> address) <= (4 if family == AF_INET6 else 2):
+        return None
+    host, *numbers = <tuple> address
+    if type(host) is not str or not (<str> host).isascii() or "\0" in <str> host:
+        return None
+    for number in numbers:
+        if type(number) is not int or not 0 <= number <= 0xFFFF:
+            return None
+    return of_numbers(family, (<str> host).encode(), numbers)
 
 
-cdef bytes of_numbers(int family, str host, int port, tuple rest):
-    """The kernel's form of a numeric address; None for any other."""
+cdef bytes of_numbers(int family, bytes host, list numbers):
     cdef sockaddr_in four
     cdef sockaddr_in6 six
-    name = host.encode("idna") if not host.isascii() else host.encode()
     if family == AF_INET:
         memset(&four, 0, sizeof(four))
         four.sin_family = AF_INET
-        four.sin_port = htons(port)
-        return (<char*> &four)[:sizeof(four)] if inet_pton(AF_INET, name, &four.sin_addr) == 1 else None
+        four.sin_port = htons(numbers[0])
+        if inet_pton(AF_INET, PyBytes_AS_STRING(host), &four.sin_addr) != 1:
+            return None
+        return (<char*> &four)[:sizeof(four)]
     memset(&six, 0, sizeof(six))
     six.sin6_family = AF_INET6
-    six.sin6_port = htons(port)
-    six.sin6_flowinfo = htonl(rest[0]) if rest else 0
-    six.sin6_scope_id = rest[1] if len(rest) > 1 else 0
-    return (<char*> &six)[:sizeof(six)] if inet_pton(AF_INET6, name, &six.sin6_addr) == 1 else None
+    six.sin6_port = htons(numbers[0])
+    six.sin6_flowinfo = htonl(numbers[1]) if len(numbers) > 1 else 0
+    six.sin6_scope_id = numbers[2] if len(numbers) > 2 else 0
+    if inet_pton(AF_INET6, PyBytes_AS_STRING(host), &six.sin6_addr) != 1:
+        return None
+    return (<char*> &six)[:sizeof(six)]
 
 
-cdef bytes of_path(bytes path):
+cdef bytes of_path(str name):
     cdef sockaddr_un address
-    cdef Py_ssize_t size = len(path)
-    if size >= <Py_ssize_t> sizeof(address.sun_path):
-        raise OSError("AF_UNIX path too long")
+    cdef bytes path
+    try:
+        path = os.fsencode(name)
+    except UnicodeEncodeError:
+        return None
+    cdef Py_ssize_t size = PyBytes_GET_SIZE(path)
+    if not 0 < size < <Py_ssize_t> sizeof(address.sun_path) or b"\0" in path:
+        return None
     memset(&address, 0, sizeof(address))
     address.sun_family = AF_UNIX
-    memcpy(address.sun_path, <char*> path, size)
-    # An abstract name has no NUL at its end, a path has.
-    return (<char*> &address)[:PATH_AT + size + (size == 0 or path[0] != 0)]
+    memcpy(address.sun_path, PyBytes_AS_STRING(path), size)
+    return (<char*> &address)[:PATH_AT + size + 1]

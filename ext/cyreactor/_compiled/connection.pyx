@@ -152,7 +152,7 @@ cdef class Connection(Endpoint):
         if failed:
             self._end(sink.failure)
         elif used < len(data):
-            self.backlog = data[used:]
+            self.backlog = data[used:] if self.backlog is None else self.backlog + data[used:]
         return 0
 
     cdef int keep_rest(self) except -1:
@@ -221,6 +221,9 @@ cdef class Connection(Endpoint):
         former.halted = True
         if self.former is None:  # it may be calling us: it gives its rest at the end of the dispatch
             self.former = former
+        if self.ended and self.state == OPEN:  # the successor has not heard of it
+            self.told = False
+            self._loop.call_soon(self._deliver)
         if not self.dispatching:
             self.keep_rest()
 
@@ -403,11 +406,14 @@ cdef class Connection(Endpoint):
 
     def _reset_empty_waiter(self):
         self.emptied = None
+        self.lent = False
         self.want()
 
     def _unwatch(self):
         """Leave the descriptor's events to somebody else, until ``_reset_empty_waiter``."""
+        self.lent = True
         self.poller.unwatch(self)
+        self._rest()
 
     # --- the end ---
 

@@ -115,31 +115,70 @@ cdef class Datagram(Endpoint):
         to ``error_received``; raises TypeError and ValueError for what is no datagram or no address.
         """
         cdef bytes piece = data if type(data) is bytes else as_bytes(data)
-        cdef bytes raw = self.raw_of(addr)
+        target = self.target(addr)
         if not self.writable():
             self._write_lost()
             return
-        self.queue.append((piece, raw))
-        self.queued += PyBytes_GET_SIZE(piece) + OVERHEAD
-        if not self.full and (not self.dispatching or self.queued > self.high):
+        plain = target is None or type(target) is bytes
+        if not plain and self.queue and not self.full:
+            self.send_queued()  # so that what is wrong with the address is raised here
+        if plain or self.queue:
+            self.enqueue(piece, target)
+        elif not self.full:
+            self.send_one(piece, target)
+        if self.queue and not self.full and (not self.dispatching or self.queued > self.high):
             self.send_queued()
         self.throttle()
 
-    cdef bytes raw_of(self, address):
+    cdef int enqueue(self, bytes piece, target) except -1:
+        self.queue.append((piece, target))
+        self.queued += PyBytes_GET_SIZE(piece) + OVERHEAD
+        return 0
+
+    def send_one(self, piece, address):
+        """Send to an address that only Python understands: a name, an abstract path."""
+        try:
+            self._socket().sendto(piece, address)
+        except BlockingIOError:
+            self.queue.insert(0, (piece, address))
+            self.queued += PyBytes_GET_SIZE(piece) + OVERHEAD
+            self.full = True
+            self.want()
+        except OSError as exc:
+            self.report_error(exc)
+
+    cdef int send_slowly(self) except -1:
+        piece, address = self.queue[0]
+        self.drop(1)
+        try:
+            self.send_one(piece, address)
+        except (SystemExit, KeyboardInterrupt):
+            raise
+        except BaseException as exc:
+            self._report(exc, "sendto() failed")
+        return 0
+
+    cdef object target(self, address):
         if self._address is not None:
             if address is not None and address != self._address:
                 raise ValueError(f"Invalid address: must be None or {self._address}")
             return None
         if address is None:
             raise ValueError("sendto() needs an address: the socket is not connected")
-        if address is not self.known and address != self.known:
-            self.known_raw = to_sockaddr(self.family, address)
-            self.known = address
+        if address is not self.known:
+            raw = to_sockaddr(self.family, address)
+            if raw is None:
+                return address
+            self.known_raw, self.known = raw, address
         return self.known_raw
 
     cdef int send_queued(self) except -1:
         cdef int count
         while self.queue and not self.full:
+            target = (<tuple> self.queue[0])[1]
+            if target is not None and type(target) is not bytes:
+                self.send_slowly()
+                continue
             count = self.transmit()
             if count > 0:
                 self.drop(count)
@@ -160,6 +199,9 @@ cdef class Datagram(Endpoint):
         memset(messages, 0, sizeof(messages))
         for i in range(count):
             data, raw = <tuple> self.queue[i]
+            if raw is not None and type(raw) is not bytes:
+                count = i
+                break
             pieces[i].iov_base = PyBytes_AS_STRING(data)
             pieces[i].iov_len = PyBytes_GET_SIZE(data)
             messages[i].msg_hdr.msg_iov, messages[i].msg_hdr.msg_iovlen = &pieces[i], 1

@@ -28,6 +28,7 @@ cdef class Endpoint(Watcher):
     cdef bint full                       # the kernel took less than was offered: waits for EPOLLOUT
     cdef bint throttled                  # the protocol was told to pause writing
     cdef bint resuming                   # it is being told to resume
+    cdef bint lent                       # somebody else has the descriptor's events, see sendfile
     cdef bint dispatching                # one of its callbacks runs: writes wait for its end
 
     # What a kind of endpoint does in its own way.

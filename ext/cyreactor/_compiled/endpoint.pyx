@@ -38,7 +38,6 @@ cdef class Endpoint(Watcher):
 
     def __cinit__(self, loop, sock, protocol, *args, **kwargs):
         self.poller = loop._poller
-        self._loop = loop
         self.context = PyContext_CopyCurrent()
         self.high, self.low = HIGH_WATER, LOW_WATER
         if isinstance(sock, int):
@@ -46,6 +45,7 @@ cdef class Endpoint(Watcher):
         else:
             self.sock = sock
             self.fd = sock.fileno()
+        self._loop = loop  # from now on there is something to give back
 
     # --- birth ---
 
@@ -131,7 +131,7 @@ cdef class Endpoint(Watcher):
             interest |= EPOLLIN
         if self.full:
             interest |= EPOLLOUT
-        if self.state > CLOSING:
+        if self.state > CLOSING or self.lent:
             return 0
         if interest:
             return self.watch(interest)

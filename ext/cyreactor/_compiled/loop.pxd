@@ -58,6 +58,7 @@ cdef class Loop:
     cdef int grow(self) except -1
     cdef int deliver_mail(self) except -1
     cdef Py_ssize_t expire(self) except -1
+    cdef int refuse_nesting(self) except -1
     cdef int iterate(self, double longest) except -1
     cdef double patience(self, double longest) except? -2
     cdef int run_ready(self, Py_ssize_t count) except -1

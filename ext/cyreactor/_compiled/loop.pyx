@@ -140,12 +140,17 @@ cdef class Descriptor(Watcher):
     """
 
     cdef int on_ready(self, uint32_t events) except -1:
-        cdef Handle reader = self.reader
+        cdef Handle reader = self.reader, writer = self.writer
         if reader is not None and events & (EPOLLIN | EPOLLERR | EPOLLHUP):
-            self.loop.run_watched(reader)
-        cdef Handle writer = self.writer
-        if writer is not None and events & (EPOLLOUT | EPOLLERR | EPOLLHUP):
-            self.loop.run_watched(writer)
+            if reader._cancelled:
+                self.loop._remove_reader(self.fd)
+            else:
+                self.loop.run_watched(reader)
+        if writer is not None and writer is self.writer and events & (EPOLLOUT | EPOLLERR | EPOLLHUP):
+            if writer._cancelled:
+                self.loop._remove_writer(self.fd)
+            else:
+                self.loop.run_watched(writer)
         if self.owner is not None:
             self.note(events)
         return 0
@@ -158,7 +163,7 @@ cdef class Descriptor(Watcher):
             if self.writer is not None or self.writers:
                 interest |= EPOLLOUT
         elif self.owner is not None:
-            interest = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET
+            interest = EPOLLIN | EPOLLOUT | EPOLLPRI | EPOLLRDHUP | EPOLLET
         if interest == 0:
             self.poller.unwatch(self)
         else:
@@ -168,24 +173,33 @@ cdef class Descriptor(Watcher):
     cdef int note(self, uint32_t events) except -1:
         if events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR):
             self.ended = True
-        if events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR):
+        if events & EPOLLPRI:
+            self.stream = False  # the urgent mark ends a read early
+        if events & (EPOLLIN | EPOLLPRI | EPOLLRDHUP | EPOLLHUP | EPOLLERR):
             self.readable = True
             wake(self.readers)
         if events & (EPOLLOUT | EPOLLHUP | EPOLLERR):
             wake(self.writers)
         if self.watched and (self.reader is not None or self.writer is not None):
-            self.update()
+            try:
+                self.update()
+            except OSError:  # closed by one of the callbacks: whoever waits may meet that
+                self.poller.forget(self)
+                wake(self.readers)
+                wake(self.writers)
         return 0
 
     def own(self, sock):
         """Serve the ``sock_*`` calls on this socket from now on."""
+        if self.owner is not None:  # another object of the same number: its calls look again
+            wake(self.readers)
+            wake(self.writers)
         self.owner = weakref.ref(sock)
         self.readers, self.writers = [], []
         self.readable, self.ended = True, False
-        self.stream = sock.type == socket.SOCK_STREAM
-        if self.reader is None and self.writer is None:
-            self.poller.forget(self)
-            self.update()
+        self.stream = sock.type == socket.SOCK_STREAM and sock.family in (AF_INET, AF_INET6)
+        self.poller.forget(self)  # the number may be a new file by now
+        self.update()
 
     def serves(self, sock):
         """Whether it waits for just this socket."""
@@ -253,6 +267,7 @@ cdef class Loop:
 
         Once only for a program that has a ``run_forever`` of its own.
         """
+        self.refuse_nesting()
         self.stopping = self._stopping
         self.thread = PyThread_get_thread_ident()
         try:
@@ -266,12 +281,19 @@ cdef class Loop:
 
     def _iterate(self, double longest):
         """Run one iteration that waits at most so many seconds (below zero: until an event)."""
+        self.refuse_nesting()
         self.stopping = False
         self.thread = PyThread_get_thread_ident()
         try:
             self.iterate(longest)
         finally:
             self.thread = 0
+
+    cdef int refuse_nesting(self) except -1:
+        """The memory of a read is shared: an iteration inside a callback would overwrite it."""
+        if self.thread:
+            raise RuntimeError("This event loop is already running")
+        return 0
 
     def _write_to_self(self):
         self._poller.wake()
@@ -455,7 +477,7 @@ cdef class Loop:
         cdef Py_ssize_t due = self.expire() if self.timers else 0
         self.run_ready(ready)
         if events:
-            self._poller.dispatch(events)
+            self._poller.dispatch()
         if due:
             self.run_ready(due)
         if events and not self.stopping:

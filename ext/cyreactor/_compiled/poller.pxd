@@ -21,6 +21,8 @@ cdef class Poller:
     cdef public bint debugging       # slow callbacks are looked for
     cdef bint precise                # the kernel has epoll_pwait2
     cdef epoll_event* events
+    cdef int count                   # of the last wait's events
+    cdef int at                      # the next of them to dispatch
     cdef list watchers               # by descriptor, None where nobody watches
     cdef list held                   # watchers with writes to flush before the next wait
     cdef bint sleeping               # the next thread that leaves something to do must wake the poller
@@ -35,5 +37,5 @@ cdef class Poller:
     cdef int hold(self, Watcher watcher) except -1
     cdef int flush(self) except -1
     cdef int wait(self, double timeout) except -1
-    cdef int dispatch(self, int count) except -1
+    cdef int dispatch(self) except -1
     cdef int wake(self) except -1

@@ -18,7 +18,7 @@ from selectors import EVENT_READ, EVENT_WRITE, SelectorKey
 
 from cpython.exc cimport PyErr_CheckSignals, PyErr_SetFromErrno
 from cpython.mem cimport PyMem_Free, PyMem_Malloc
-from libc.errno cimport EEXIST, EINTR, ENOSYS, errno
+from libc.errno cimport EEXIST, EINTR, ENOENT, ENOSYS, errno
 
 from .syscalls cimport *
 
@@ -102,6 +102,7 @@ cdef class Poller:
             (<Watcher> watcher).watched = False
         self.watchers.clear()
         self.held.clear()
+        self.at = self.count = 0
         close_all(self.epoll, self.waker)
         self.epoll = self.waker = -1
 
@@ -112,7 +113,8 @@ cdef class Poller:
             if watcher.interest == interest:
                 return 0
             if control(self.epoll, EPOLL_CTL_MOD, fd, interest, watcher.generation) < 0:
-                PyErr_SetFromErrno(OSError)
+                if errno != ENOENT or add_or_modify(self.epoll, fd, interest, watcher.generation) < 0:
+                    PyErr_SetFromErrno(OSError)
         else:
             self.generation = self.generation + 1 or 1
             watcher.generation = self.generation
@@ -168,8 +170,14 @@ cdef class Poller:
         return 0
 
     cdef int wait(self, double timeout) except -1:
-        """Wait at most `timeout` seconds (below zero: until something happens); how many events came."""
+        """Wait at most `timeout` seconds (below zero: until something happens); how many events came.
+
+        An exception may have left some of the last batch. They come first: edges come only once.
+        """
         cdef int count
+        if self.at < self.count:
+            self.sleeping = False
+            return self.count - self.at
         if timeout == 0:
             count = epoll_wait(self.epoll, self.events, EVENTS_PER_POLL, 0)
         elif timeout < 0:
@@ -187,22 +195,25 @@ cdef class Poller:
                 PyErr_SetFromErrno(OSError)
             PyErr_CheckSignals()
             return 0
+        self.at, self.count = 0, count
         return count
 
-    cdef int dispatch(self, int count) except -1:
+    cdef int dispatch(self) except -1:
         """Hand the events of the last wait to their watchers."""
-        cdef int i
+        cdef uint32_t events
         cdef uint64_t tag
         cdef Py_ssize_t fd
         cdef Watcher watcher
-        for i in range(count):
-            tag = self.events[i].data.u64
+        while self.at < self.count:
+            events = self.events[self.at].events
+            tag = self.events[self.at].data.u64
+            self.at += 1
             fd = <uint32_t> tag
             if fd >= len(self.watchers):
                 continue
             watcher = <Watcher> self.watchers[fd]
             if watcher is not None and watcher.generation == <uint32_t> (tag >> 32):
-                watcher.on_ready(self.events[i].events)
+                watcher.on_ready(events)
         return 0
 
     cdef int wake(self) except -1:

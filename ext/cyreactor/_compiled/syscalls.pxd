@@ -11,7 +11,7 @@ cdef extern from "time.h" nogil:
     int clock_gettime(int clock, timespec* now)
 
 cdef extern from "sys/epoll.h" nogil:
-    int EPOLLIN, EPOLLOUT, EPOLLERR, EPOLLHUP, EPOLLRDHUP, EPOLLET
+    int EPOLLIN, EPOLLOUT, EPOLLERR, EPOLLHUP, EPOLLRDHUP, EPOLLPRI, EPOLLET
     int EPOLL_CTL_ADD, EPOLL_CTL_MOD, EPOLL_CTL_DEL
     int EPOLL_CLOEXEC
     ctypedef union epoll_data_t:

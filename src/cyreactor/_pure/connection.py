@@ -155,7 +155,7 @@ class Connection(Endpoint):
         if failed:
             self._end(sink.failure)
         else:
-            self.backlog = data[used:]
+            self.backlog += data[used:]
 
     def _keep_rest(self) -> None:
         """The protocol was changed: its successor gets what it left."""
@@ -221,6 +221,9 @@ class Connection(Endpoint):
         former.halted = True
         if self.former is None:  # it may be calling us: it gives its rest at the end of the dispatch
             self.former = former
+        if self.ended and self.state is OPEN:  # the successor has not heard of it
+            self.told = False
+            self._loop.call_soon(self._deliver)
         if not self.dispatching:
             self._keep_rest()
 
@@ -395,11 +398,14 @@ class Connection(Endpoint):
 
     def _reset_empty_waiter(self) -> None:
         self.emptied = None
+        self.lent = False
         self._want()
 
     def _unwatch(self) -> None:
         """Leave the descriptor's events to somebody else, until ``_reset_empty_waiter``."""
+        self.lent = True
         self.poller.unwatch(self)
+        self._rest()
 
     # --- the end ---
 

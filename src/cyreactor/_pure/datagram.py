@@ -8,6 +8,8 @@ raises is no end of the endpoint: other peers have done nothing wrong.
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 import socket
 from collections import deque
 from typing import Any
@@ -31,7 +33,7 @@ class Datagram(Endpoint, asyncio.DatagramTransport):
 
     def _read(self) -> None:
         try:
-            data, address = self.sock.recvfrom(DATAGRAM_SIZE)
+            data, address = self._receive()
         except (BlockingIOError, InterruptedError):
             return
         except OSError as exc:
@@ -43,6 +45,14 @@ class Datagram(Endpoint, asyncio.DatagramTransport):
             raise
         except BaseException as exc:
             self._report(exc, "protocol.datagram_received() failed")
+
+    def _receive(self) -> tuple[bytes, Any]:
+        if not hasattr(self.sock, "recvmsg"):
+            return self.sock.recvfrom(DATAGRAM_SIZE)
+        data, _, flags, address = self.sock.recvmsg(DATAGRAM_SIZE)
+        if flags & socket.MSG_TRUNC:
+            raise OSError(errno.EMSGSIZE, os.strerror(errno.EMSGSIZE))
+        return data, address
 
     def _report_error(self, exc: OSError) -> None:
         try:
@@ -84,27 +94,30 @@ class Datagram(Endpoint, asyncio.DatagramTransport):
 
     def _send_queued(self) -> None:
         while self.queue and not self.full:
-            piece, address = self.queue[0]
+            piece, address = self.queue.popleft()
+            self.queued -= len(piece) + DATAGRAM_OVERHEAD
             try:
-                if address is None:
-                    self.sock.send(piece)
-                else:
-                    self.sock.sendto(piece, address)
-            except BlockingIOError:
-                self.full = True
-                self._want()
-                break
-            except InterruptedError:
-                continue
-            except OSError as exc:
-                self._drop_first()
-                self._report_error(exc)
-            else:
-                self._drop_first()
+                self.send_one(piece, address)
+            except (SystemExit, KeyboardInterrupt):
+                raise
+            except BaseException as exc:  # an address that Python does not take
+                self._report(exc, "sendto() failed")
         self._drained()
 
-    def _drop_first(self) -> None:
-        self.queued -= len(self.queue.popleft()[0]) + DATAGRAM_OVERHEAD
+    def send_one(self, piece: bytes, address: Any) -> None:
+        """Send, or put it back where the kernel has no room."""
+        try:
+            if address is None:
+                self.sock.send(piece)
+            else:
+                self.sock.sendto(piece, address)
+        except (BlockingIOError, InterruptedError):
+            self.queue.appendleft((piece, address))
+            self.queued += len(piece) + DATAGRAM_OVERHEAD
+            self.full = True
+            self._want()
+        except OSError as exc:
+            self._report_error(exc)
 
     def _forget_queue(self) -> None:
         self.queue.clear()
@@ -114,6 +127,8 @@ def check_address(address: Any, longest: int) -> None:
     """Raise for what is not an IP socket's address before it is queued."""
     if not isinstance(address, tuple) or not 2 <= len(address) <= longest:
         raise TypeError(f"an address is a tuple (host, port), not {address!r}")
+    if not isinstance(address[0], (str, bytes, bytearray)):
+        raise TypeError(f"host must be a string, not {address[0]!r}")
     if not isinstance(address[1], int):
         raise TypeError(f"port must be an integer, not {address[1]!r}")
     if not 0 <= address[1] <= 65535:

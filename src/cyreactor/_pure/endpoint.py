@@ -44,8 +44,8 @@ class Endpoint(Watcher, _FlowControlMixin):
 
     # Slots, for a connection has more attributes than Python keeps in line (30).
     __slots__ = (
-        "_loop", "cause", "context", "dispatching", "fd", "full", "high", "interest", "lost_writes", "low",
-        "poller", "protocol", "queued", "readable", "resuming", "sock", "state", "throttled", "watched",
+        "_loop", "cause", "context", "dispatching", "fd", "full", "high", "interest", "lent", "lost_writes",
+        "low", "poller", "protocol", "queued", "readable", "resuming", "sock", "state", "throttled", "watched",
     )  # fmt: skip
 
     def __init__(self, loop: Any, sock: socket.socket) -> None:
@@ -65,6 +65,7 @@ class Endpoint(Watcher, _FlowControlMixin):
         self.full = False  # the kernel took less than was offered: waits for EVENT_WRITE
         self.resuming = False  # it is being told to resume
         self.throttled = False  # the protocol was told to pause writing
+        self.lent = False  # somebody else has the descriptor's events, see sendfile
         self.dispatching = False  # one of its callbacks runs: writes wait for its end
 
     # --- what a kind of endpoint does in its own way ---
@@ -166,7 +167,7 @@ class Endpoint(Watcher, _FlowControlMixin):
             interest |= EVENT_READ
         if self.full:
             interest |= EVENT_WRITE
-        if self.state > CLOSING:
+        if self.state > CLOSING or self.lent:
             return
         if interest:
             self._watch(interest)

@@ -19,6 +19,7 @@ deadlines the first come must be the first served.
 from __future__ import annotations
 
 import asyncio
+import copy
 import heapq
 import math
 import selectors
@@ -66,9 +67,15 @@ class Descriptor(Watcher):
     def on_ready(self, events: int) -> None:
         reader, writer = self.reader, self.writer
         if reader is not None and events & EVENT_READ:
-            self.loop._run_watched(reader)
+            if reader._cancelled:
+                self.loop._remove_reader(self.fd)
+            else:
+                self.loop._run_watched(reader)
         if writer is not None and writer is self.writer and events & EVENT_WRITE:
-            self.loop._run_watched(writer)
+            if writer._cancelled:
+                self.loop._remove_writer(self.fd)
+            else:
+                self.loop._run_watched(writer)
         if self.owner is not None:
             self._note(events)
 
@@ -89,15 +96,21 @@ class Descriptor(Watcher):
         if events & EVENT_WRITE:
             _wake(self.writers)
         if self.watched and self.interest != EVENT_EDGES:
-            self.update()
+            try:
+                self.update()
+            except (OSError, KeyError, ValueError):  # closed by a callback: whoever waits may meet that
+                self.poller.unwatch(self)
+                _wake(self.readers)
+                _wake(self.writers)
 
     def own(self, sock: socket.socket) -> None:
         """Serve the ``sock_*`` calls on this socket from now on."""
+        _wake(self.readers)  # of another object of the same number: its calls look again
+        _wake(self.writers)
         self.owner = weakref.ref(sock)
         self.readers, self.writers = [], []
-        if not (self.reader or self.writer):
-            self.poller.unwatch(self)
-            self.update()
+        self.poller.unwatch(self)  # the number may be a new file by now
+        self.update()
 
     def serves(self, sock: socket.socket) -> bool:
         """Whether it waits for just this socket."""
@@ -135,6 +148,7 @@ class Loop(EventLoop):
     """The pure scheduler under ``cyreactor.Reactor``; names and semantics are asyncio's."""
 
     _poller: Poller
+    _iterating = False
     _driven = False  # run_forever is ours: `_run_once` need not return to it
 
     # --- the seams of asyncio's own event loop ---
@@ -157,11 +171,21 @@ class Loop(EventLoop):
 
         Once only for a program that has a ``run_forever`` of its own.
         """
-        while True:
-            self._iterate(FOREVER)
-            if self._stopping or not self._driven:
-                break
-        self._poller.flush()
+        self._refuse_nesting()
+        self._iterating = True
+        try:
+            while True:
+                self._iterate(FOREVER)
+                if self._stopping or not self._driven:
+                    break
+            self._poller.flush()
+        finally:
+            self._iterating = False
+
+    def _refuse_nesting(self) -> None:
+        """As on the compiled core, where an iteration inside a callback would overwrite what is read."""
+        if self._iterating:
+            raise RuntimeError("This event loop is already running")
 
     def set_debug(self, enabled: bool) -> None:
         self._poller.debugging = enabled
@@ -268,7 +292,11 @@ class Loop(EventLoop):
         ready = len(self._ready)
         due = self._expire() if self._timers else 0
         if ready:
-            self._run_ready(ready)
+            try:
+                self._run_ready(ready)
+            except BaseException:
+                poller.left = events
+                raise
         if events:
             poller.dispatch(events)
         if due:
@@ -341,8 +369,9 @@ class Loop(EventLoop):
         if former is not None:
             former.cancel()
         # The number may be a new file by now, and a selector trusts its own books: ask the kernel.
+        # What is still to dispatch of the former file's events must not find the new one.
         self._poller.unwatch(descriptor)
-        descriptor.update()
+        copy.copy(descriptor).update()
 
     def _remove_reader(self, fd: Any) -> bool:
         if self.is_closed():

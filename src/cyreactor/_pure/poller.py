@@ -61,6 +61,7 @@ class Poller:
         self.debugging = False  # slow callbacks are looked for
         self.sleeping = False  # a thread that leaves something to do must wake the poller
         self.watchers: dict[int, Watcher] = {}  # by descriptor
+        self.left: Ready = []  # of a batch in which an exception was raised
         self.held: list[Watcher] = []  # with writes to flush before the next wait
         self.iteration = 0  # waits so far: tells two writes of one iteration
         self.epoll = _epoll_of(selector)
@@ -86,6 +87,7 @@ class Poller:
             watcher.watched = False
         self.watchers.clear()
         self.held.clear()
+        self.left.clear()
         self.precise = False
         self.select = self._refuse
         self.selector.close()
@@ -155,9 +157,13 @@ class Poller:
     def wait(self, timeout: float) -> Ready:
         """Wait at most ``timeout`` seconds (below zero: until something happens); what is ready.
 
+        An exception may have left some of the last batch. They come first: edges come only once.
         Who is ready is looked up before anybody's callback may close a descriptor and reuse its number.
         """
         self.iteration += 1
+        if self.left:
+            left, self.left = self.left, []
+            return left
         self.sleeping = timeout != 0
         if timeout > 0:
             timeout = self._wait_precisely(min(timeout, LONGEST_WAIT))
@@ -167,9 +173,15 @@ class Poller:
 
     def dispatch(self, ready: Ready) -> None:
         """Hand the events of a wait to their watchers."""
-        for watcher, events in ready:
-            if watcher.watched:
-                watcher.on_ready(events)
+        done = 0
+        try:
+            for watcher, events in ready:
+                done += 1
+                if watcher.watched:
+                    watcher.on_ready(events)
+        except BaseException:
+            self.left = ready[done:]
+            raise
 
     def _select(self, timeout: float) -> Ready:
         watchers = self.watchers
