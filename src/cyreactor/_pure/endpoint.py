@@ -45,7 +45,8 @@ class Endpoint(Watcher, _FlowControlMixin):
     # Slots, for a connection has more attributes than Python keeps in line (30).
     __slots__ = (
         "_loop", "cause", "context", "dispatching", "fd", "full", "high", "interest", "lent", "lost_writes",
-        "low", "poller", "protocol", "queued", "readable", "resuming", "sock", "state", "throttled", "watched",
+        "low", "poller", "protocol", "queued", "readable", "resuming", "sock", "state", "throttled",
+        "watched",
     )  # fmt: skip
 
     def __init__(self, loop: Any, sock: socket.socket) -> None:

@@ -131,12 +131,10 @@ class Poller:
             return
         watcher.watched = False
         del self.watchers[watcher.fd]
-        if watcher.interest != EVENT_EDGES:
-            self.selector.unregister(watcher.fd)
-            return
+        forget = self.epoll.unregister if watcher.interest == EVENT_EDGES else self.selector.unregister
         try:
-            self.epoll.unregister(watcher.fd)
-        except OSError:
+            forget(watcher.fd)
+        except (OSError, KeyError):
             pass  # closed by its owner, which removes it
 
     def hold(self, watcher: Watcher) -> None:
