@@ -154,6 +154,7 @@ def test_a_datagram_that_is_too_large_is_an_error_and_no_end(reactor, endpoints,
         (b"x", ("127.0.0.1", 70_000), OverflowError),
         (b"x", ("127.0.0.1", "80"), TypeError),
         (b"x", "127.0.0.1", TypeError),
+        (b"x", (None, 80), TypeError),
     ],
 )
 def test_misuse_is_raised_where_it_happens(endpoints, data, target, error):
@@ -218,3 +219,38 @@ def test_is_an_asyncio_transport(endpoints):
     assert isinstance(transport, asyncio.DatagramTransport)
     assert isinstance(transport, asyncio.Transport)
     transport.note = 1  # programs hang things on a transport
+
+
+def test_names_are_looked_up_and_abstract_ones_known(reactor, endpoints, client):
+    asking = endpoints(local_addr=V4)
+    asking.transport.sendto(b"by name", ("localhost", client.getsockname()[1]))
+    assert client.recv(10) == b"by name"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as abstract:
+        abstract.bind("\0cyreactor-test-" + str(client.getsockname()[1]))
+        abstract.settimeout(5)
+        asking = endpoints(local_addr=None, family=socket.AF_UNIX)
+        asking.transport.sendto(b"hidden", abstract.getsockname())
+        assert abstract.recv(10) == b"hidden"
+
+
+def test_an_address_that_no_socket_takes_costs_that_datagram_alone(reactor, endpoints, client):
+    class Odd(Inbox):
+        def datagram_received(self, data, addr):
+            super().datagram_received(data, addr)
+            try:
+                self.transport.sendto(b"odd", ("127.0.0.1\0", 9))
+            except (TypeError, ValueError):
+                pass
+            self.transport.sendto(b"even", addr)
+
+    server = endpoints(Odd, local_addr=V4)
+    client.sendto(b"x", address(server))
+    step_until(reactor, lambda: server.got)
+    assert client.recv(10) == b"even"
+    assert set(said(reactor)) <= {"sendto() failed"}
+
+
+def test_add_reader_refuses_an_endpoint_s_descriptor(reactor, endpoints):
+    transport = endpoints(local_addr=V4).transport
+    with pytest.raises(RuntimeError, match="is used by transport"):
+        reactor.add_reader(transport.get_extra_info("socket").fileno(), print)

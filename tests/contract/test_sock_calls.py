@@ -7,7 +7,7 @@ import os
 import socket
 
 import pytest
-from streams_kit import narrow_pair
+from streams_kit import narrow_pair, until
 
 
 @pytest.fixture
@@ -202,5 +202,122 @@ def test_a_blocking_socket_is_refused_in_debug_mode(drive, sockets):
         sockets[0].setblocking(True)
         with pytest.raises(ValueError, match="must be non-blocking"):
             await loop.sock_recv(sockets[0], 10)
+
+    drive(scenario)
+
+
+def test_a_read_that_ends_early_for_another_reason_is_not_taken_for_the_last(drive, sockets):
+    """Descriptors that are passed end a read, and so does TCP's urgent mark."""
+
+    async def scenario(loop):
+        a, b = sockets
+        task, started = waiting(loop, loop.sock_recv(b, 100))
+        await started
+        a.send(b"first")
+        await task
+        socket.send_fds(a, [b"with"], [a.fileno()])
+        a.send(b"without")
+        got = b""
+        while len(got) < 11:
+            got += await loop.sock_recv(b, 100)
+        assert got == b"withwithout"
+
+    drive(scenario)
+
+
+def test_an_urgent_mark_is_not_the_end_of_what_came(drive):
+    async def scenario(loop):
+        with socket.create_server(("127.0.0.1", 0)) as server, socket.socket() as client:
+            client.connect(server.getsockname())
+            peer, _ = server.accept()
+            client.setblocking(False)
+            task, started = waiting(loop, loop.sock_recv(client, 100))
+            await started
+            peer.send(b"first")
+            await task
+            peer.send(b"abc")
+            peer.send(b"!", socket.MSG_OOB)
+            peer.send(b"def")
+            got = b""
+            while len(got) < 6:
+                got += await loop.sock_recv(client, 100)
+            assert got == b"abcdef"
+            peer.close()
+
+    drive(scenario)
+
+
+def test_nothing_asked_for_is_nothing_got(drive, sockets):
+    async def scenario(loop):
+        a, b = sockets
+        task, started = waiting(loop, loop.sock_recv(b, 100))
+        await started
+        a.send(b"x")
+        assert await task == b"x"
+        assert await loop.sock_recv(b, 0) == b""
+
+    drive(scenario)
+
+
+def test_an_interrupt_in_a_neighbour_s_callback_loses_no_wake_up(core):
+    """epoll tells an edge once: the rest of the batch must survive the exception."""
+    reactor = core.Reactor()
+    pairs = [narrow_pair() for _ in range(3)]
+    for pair in pairs:
+        for sock in pair:
+            sock.setblocking(False)
+
+    def interrupt(sock):
+        sock.recv(10)
+        raise KeyboardInterrupt
+
+    tasks = [reactor.create_task(reactor.sock_recv(ours, 10)) for ours, _ in pairs[1:]]
+    reactor.run_until_complete(asyncio.sleep(0))
+    reactor.add_reader(pairs[0][0], interrupt, pairs[0][0])
+    for _, peer in pairs:
+        peer.send(b"x")
+    with pytest.raises(KeyboardInterrupt):
+        reactor.run()
+    assert reactor.run_until_complete(asyncio.wait_for(asyncio.gather(*tasks), 5)) == [b"x", b"x"]
+    reactor.remove_reader(pairs[0][0])
+    reactor.close()
+    for pair in pairs:
+        for sock in pair:
+            sock.close()
+
+
+def test_a_socket_closed_by_its_reader_s_callback_costs_nobody_else(drive, sockets):
+    async def scenario(loop):
+        a, b = sockets
+        closed = []
+        loop.add_reader(a, lambda: (loop.remove_reader(a), a.close(), closed.append(True)))
+        sending = loop.create_task(loop.sock_sendall(a, bytes(300_000)))
+        await asyncio.sleep(0)
+        b.send(b"x")
+        await until(lambda: closed)
+        sending.cancel()
+        await asyncio.gather(sending, return_exceptions=True)
+
+    drive(scenario)
+
+
+def test_a_unix_server_with_a_full_backlog_is_waited_for(drive, tmp_path):
+    async def scenario(loop):
+        path = str(tmp_path / "busy")
+        with socket.socket(socket.AF_UNIX) as server:
+            server.bind(path)
+            server.listen(0)
+            first = socket.socket(socket.AF_UNIX)
+            first.connect(path)
+            second = socket.socket(socket.AF_UNIX)
+            second.setblocking(False)
+            connecting = loop.create_task(loop.sock_connect(second, path))
+            await asyncio.sleep(0.03)
+            assert not connecting.done()
+            accepted = [server.accept()[0]]
+            await connecting
+            assert second.getpeername() == path
+            for sock in (first, second, *accepted):
+                sock.close()
 
     drive(scenario)

@@ -6,7 +6,7 @@ from .endpoint cimport Endpoint
 cdef class Datagram(Endpoint):
     cdef readonly object _address        # the peer of a connected socket, None for any
     cdef int family
-    cdef list queue                      # pairs (bytes, the kernel's address, Python's, or None)
+    cdef list queue                      # pairs (bytes, address): the kernel's form, [Python's], or None
     cdef object known                    # the address that was sent to last,
     cdef bytes known_raw                 # and the kernel's form of it
     cdef object peer                     # the address that was received from last,

@@ -119,13 +119,13 @@ cdef class Datagram(Endpoint):
         if not self.writable():
             self._write_lost()
             return
-        plain = target is None or type(target) is bytes
-        if not plain and self.queue and not self.full:
+        slow = type(target) is list
+        if slow and self.queue and not self.full:
             self.send_queued()  # so that what is wrong with the address is raised here
-        if plain or self.queue:
+        if self.queue or not slow:
             self.enqueue(piece, target)
-        elif not self.full:
-            self.send_one(piece, target)
+        else:
+            self.send_one(piece, addr)
         if self.queue and not self.full and (not self.dispatching or self.queued > self.high):
             self.send_queued()
         self.throttle()
@@ -140,7 +140,7 @@ cdef class Datagram(Endpoint):
         try:
             self._socket().sendto(piece, address)
         except BlockingIOError:
-            self.queue.insert(0, (piece, address))
+            self.queue.insert(0, (piece, [address]))
             self.queued += PyBytes_GET_SIZE(piece) + OVERHEAD
             self.full = True
             self.want()
@@ -148,10 +148,10 @@ cdef class Datagram(Endpoint):
             self.report_error(exc)
 
     cdef int send_slowly(self) except -1:
-        piece, address = self.queue[0]
+        piece, target = self.queue[0]
         self.drop(1)
         try:
-            self.send_one(piece, address)
+            self.send_one(piece, (<list> target)[0])
         except (SystemExit, KeyboardInterrupt):
             raise
         except BaseException as exc:
@@ -168,15 +168,14 @@ cdef class Datagram(Endpoint):
         if address is not self.known:
             raw = to_sockaddr(self.family, address)
             if raw is None:
-                return address
+                return [address]
             self.known_raw, self.known = raw, address
         return self.known_raw
 
     cdef int send_queued(self) except -1:
         cdef int count
         while self.queue and not self.full:
-            target = (<tuple> self.queue[0])[1]
-            if target is not None and type(target) is not bytes:
+            if type((<tuple> self.queue[0])[1]) is list:
                 self.send_slowly()
                 continue
             count = self.transmit()
@@ -199,7 +198,7 @@ cdef class Datagram(Endpoint):
         memset(messages, 0, sizeof(messages))
         for i in range(count):
             data, raw = <tuple> self.queue[i]
-            if raw is not None and type(raw) is not bytes:
+            if type(raw) is list:
                 count = i
                 break
             pieces[i].iov_base = PyBytes_AS_STRING(data)
