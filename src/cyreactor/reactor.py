@@ -12,7 +12,7 @@ import signal
 import socket
 import stat
 import threading
-from asyncio import SelectorEventLoop, base_events, events, sslproto
+from asyncio import SelectorEventLoop, base_events, events
 from collections.abc import Callable, Coroutine, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -20,6 +20,7 @@ from weakref import WeakSet
 
 from ._backend import listener, loop
 from .sockets import SocketCalls
+from .tls import TLSProtocol
 from .transport import DatagramTransport, RarePaths, Transport
 
 T = TypeVar("T")
@@ -32,9 +33,6 @@ DATAGRAM_FAMILIES = {
 
 # Those of this process, to be disowned by a child.
 _reactors: WeakSet[Reactor] = WeakSet()
-
-# Typed as what it is documented to be, that is, not at all.
-SSLProtocol: Any = sslproto.SSLProtocol
 
 
 class Reactor(SocketCalls, loop.Loop, SelectorEventLoop):
@@ -244,13 +242,52 @@ class Reactor(SocketCalls, loop.Loop, SelectorEventLoop):
             if reading:
                 transp.resume_reading()
 
-    async def start_tls(self, transport: Any, protocol: Any, sslcontext: Any, **options: Any) -> Any:
+    async def start_tls(
+        self,
+        transport: Any,
+        protocol: Any,
+        sslcontext: Any,
+        *,
+        server_side: bool = False,
+        server_hostname: str | None = None,
+        **timeouts: Any,
+    ) -> Any:
         """See ``asyncio.loop.start_tls``; what a stream reader has read too far belongs to the handshake."""
+        import ssl
+
+        if not isinstance(sslcontext, ssl.SSLContext):
+            raise TypeError(f"sslcontext must be an ssl.SSLContext, not {sslcontext!r}")
+        if not getattr(transport, "_start_tls_compatible", False):
+            raise TypeError(f"transport {transport!r} is not supported by start_tls()")
+        done = self.create_future()
+        secured = TLSProtocol(
+            self,
+            protocol,
+            sslcontext,
+            done,
+            server_side,
+            server_hostname,
+            call_connection_made=False,
+            **timeouts,
+        )
+        transport.pause_reading()
         read_too_far = getattr(getattr(protocol, "_stream_reader", None), "_buffer", None)
         if read_too_far and isinstance(transport, Transport):
             transport._unread(bytes(read_too_far))
             read_too_far.clear()
-        return await SelectorEventLoop.start_tls(self, transport, protocol, sslcontext, **options)
+        transport.set_protocol(secured)
+        steps = [
+            self.call_soon(secured.connection_made, transport),
+            self.call_soon(transport.resume_reading),
+        ]
+        try:
+            await done
+        except BaseException:
+            transport.close()
+            for step in steps:
+                step.cancel()
+            raise
+        return secured._app_transport
 
     def _make_ssl_transport(
         self,
@@ -265,7 +302,7 @@ class Reactor(SocketCalls, loop.Loop, SelectorEventLoop):
         server: asyncio.Server | None = None,
         **timeouts: Any,
     ) -> Any:
-        secured = SSLProtocol(
+        secured = TLSProtocol(
             self, protocol, sslcontext, waiter, server_side, server_hostname, **timeouts
         )
         self._make_socket_transport(rawsock, secured, extra=extra, server=server)
@@ -285,7 +322,7 @@ class Reactor(SocketCalls, loop.Loop, SelectorEventLoop):
         if sslcontext is not None:
 
             def factory() -> Any:
-                return SSLProtocol(
+                return TLSProtocol(
                     self,
                     protocol_factory(),
                     sslcontext,

@@ -83,6 +83,28 @@ def test_everything_before_the_end_comes_and_then_the_end(drive, server_side, cl
     drive(scenario)
 
 
+def test_a_stream_that_was_cut_is_told_from_one_that_ended(drive, server_side, client_side):
+    class Asking(Recorder):
+        def eof_received(self):
+            super().eof_received()
+            self.cut = self.transport.get_extra_info("truncated")
+
+    async def scenario(loop):
+        server, made = await serving(loop, server_side)
+        for end, cut in (("close", False), ("abort", True), ("close", False)):
+            _, client = await connected(loop, server, client_side, Asking)
+            await until(lambda: made and made[-1].calls)
+            made[-1].transport.write(b"half")
+            await until(lambda client=client: client.received)
+            getattr(made[-1].transport, end)()
+            assert await client.lost is None
+            assert client.cut is cut
+            made.clear()
+        server.close()
+
+    drive(scenario)
+
+
 def test_a_peer_that_does_not_speak_tls_costs_its_connection_alone(drive, server_side, client_side):
     async def scenario(loop):
         server, _ = await serving(loop, server_side)

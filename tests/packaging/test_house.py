@@ -22,7 +22,7 @@ LAYERS = [
     {"connection", "datagram", "listener"},
     {"loop"},
     {"_backend"},
-    {"framing*", "sockets", "transport"},
+    {"framing*", "sockets", "tls", "transport"},
     {"protocols", "reactor"},
     {"server"},
     {"__init__"},
