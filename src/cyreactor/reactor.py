@@ -256,7 +256,7 @@ class Reactor(SocketCalls, loop.Loop, SelectorEventLoop):
         import ssl
 
         if not isinstance(sslcontext, ssl.SSLContext):
-            raise TypeError(f"sslcontext must be an ssl.SSLContext, not {sslcontext!r}")
+            raise TypeError(f"sslcontext must be an ssl.SSLContext, got {sslcontext!r}")
         if not getattr(transport, "_start_tls_compatible", False):
             raise TypeError(f"transport {transport!r} is not supported by start_tls()")
         done = self.create_future()
