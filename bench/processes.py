@@ -47,15 +47,15 @@ def build_counter(folder):
 class Counter:
     """The system calls of a server so far, by kind."""
 
-    def __init__(self, library, folder):
-        self.library = library
+    def __init__(self, preloaded, folder):
+        self.preloaded = preloaded
         handle, self.path = tempfile.mkstemp(dir=folder)
         os.write(handle, bytes(8 * len(KINDS)))
         self.memory = mmap.mmap(handle, 8 * len(KINDS))
         os.close(handle)
 
     def environment(self):
-        return {"LD_PRELOAD": str(self.library), "COUNTER_FILE": self.path}
+        return {"LD_PRELOAD": str(self.preloaded), "COUNTER_FILE": self.path}
 
     def read(self):
         return struct.unpack(f"{len(KINDS)}Q", self.memory[:])

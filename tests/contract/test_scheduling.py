@@ -185,34 +185,6 @@ def test_listening_needs_one_address(reactor):
         reactor.listen(asyncio.Protocol)
 
 
-def test_the_direct_style_without_a_coroutine(core, reactor):
-    got = []
-
-    class Server(core.LineProtocol):
-        def message_received(self, message):
-            self.send_message(message.upper())
-
-    class Client(core.LineProtocol):
-        def connection_made(self, transport):
-            super().connection_made(transport)
-            self.send_message(b"hello")
-
-        def message_received(self, message):
-            got.append(message)
-            self.transport.close()
-
-        def connection_lost(self, exc):
-            server.close()
-            reactor.call_soon(reactor.stop)
-
-    server = reactor.listen(Server, "127.0.0.1", 0)
-    task = reactor.connect(Client, *server.sockets[0].getsockname())
-    reactor.run()
-    assert got == [b"HELLO"]
-    assert task.done()
-    reactor.run_once(0.05)
-
-
 def test_out_of_descriptors_the_listener_rests_and_comes_back(core, monkeypatch):
     import resource
 
