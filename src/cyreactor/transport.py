@@ -107,7 +107,7 @@ class Transport(RarePaths, connection.Connection):
 class DatagramTransport(RarePaths, datagram.Datagram):
     """A UDP or Unix datagram socket, as ``asyncio.DatagramTransport`` specifies it."""
 
-    name = None
+    _name = None
 
     def _peer_address(self) -> Any:
         return self._address
@@ -119,8 +119,8 @@ def _socket(transport: Any) -> trsock.TransportSocket | None:
 
 
 def _sockname(transport: Any) -> Any:
-    if transport.name is not None:
-        return transport.name
+    if transport._name is not None:
+        return transport._name
     sock = transport._socket()
     try:
         return None if sock is None else sock.getsockname()

@@ -26,6 +26,7 @@ def test_is_an_asyncio_transport(drive):
         protocol, peer = await pair(loop)
         assert isinstance(protocol.transport, asyncio.Transport)
         protocol.transport.note = 1  # programs hang things on a transport
+        protocol.transport.name = "mine"
         protocol.transport.abort()
         await protocol.lost
         peer.close()

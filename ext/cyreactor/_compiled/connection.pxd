@@ -7,7 +7,7 @@ from .sink cimport Sink
 
 
 cdef class Connection(Endpoint):
-    cdef readonly object name            # its own address, once it is closed
+    cdef readonly object _name           # its own address, once it is closed
     cdef readonly object _server         # the asyncio.Server that accepted it, or None
     cdef Sink sink                       # what reads go into; follows the protocol
     cdef Sink former                     # the one before, while it is asked for nothing but its rest

@@ -430,7 +430,7 @@ cdef class Connection(Endpoint):
 
     def _dispose(self):
         server, self._server = self._server, None
-        self.name = own_address(self.fd)
+        self._name = own_address(self.fd)
         self.sink.take()
         self.sink = NO_SINK
         self.former = None

@@ -125,7 +125,7 @@ cdef class Datagram(Endpoint):
         if self.queue or not slow:
             self.enqueue(piece, target)
         else:
-            self.send_one(piece, addr)
+            self._send_one(piece, addr)
         if self.queue and not self.full and (not self.dispatching or self.queued > self.high):
             self.send_queued()
         self.throttle()
@@ -135,7 +135,7 @@ cdef class Datagram(Endpoint):
         self.queued += PyBytes_GET_SIZE(piece) + OVERHEAD
         return 0
 
-    def send_one(self, piece, address):
+    def _send_one(self, piece, address):
         """Send to an address that only Python understands: a name, an abstract path."""
         try:
             self._socket().sendto(piece, address)
@@ -151,7 +151,7 @@ cdef class Datagram(Endpoint):
         piece, target = self.queue[0]
         self.drop(1)
         try:
-            self.send_one(piece, (<list> target)[0])
+            self._send_one(piece, (<list> target)[0])
         except (SystemExit, KeyboardInterrupt):
             raise
         except BaseException as exc:

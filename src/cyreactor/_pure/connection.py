@@ -33,14 +33,14 @@ class Connection(Endpoint):
     """The pure half of a stream transport; ``cyreactor.transport`` adds the rare paths."""
 
     __slots__ = (
-        "_server", "backlog", "emptied", "ended", "eof_written", "former", "habit", "holding", "name",
+        "_name", "_server", "backlog", "emptied", "ended", "eof_written", "former", "habit", "holding",
         "paused", "peer", "queue", "receive", "repeated", "sent", "sink", "told", "written",
     )  # fmt: skip
 
     def __init__(self, loop: Any, sock: socket.socket, protocol: Any, server: Any = None) -> None:
         super().__init__(loop, sock)
         self._server = server  # the asyncio.Server that accepted it, or None
-        self.name: Any = None  # its own address, once it is closed
+        self._name: Any = None  # its own address, once it is closed
         self.sink = NO_SINK  # what reads go into; follows the protocol
         self.former: Sink | None = None  # the one before, while it is asked for nothing but its rest
         self.backlog = b""  # bytes of a former sink, to deliver before the next read
@@ -422,7 +422,7 @@ class Connection(Endpoint):
 
     def _dispose(self) -> None:
         server, self._server = self._server, None
-        self.name = _own_address(self.sock)
+        self._name = _own_address(self.sock)
         self.sink.take()
         self.sink = NO_SINK
         self.former = None

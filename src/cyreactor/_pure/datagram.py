@@ -97,14 +97,14 @@ class Datagram(Endpoint, asyncio.DatagramTransport):
             piece, address = self.queue.popleft()
             self.queued -= len(piece) + DATAGRAM_OVERHEAD
             try:
-                self.send_one(piece, address)
+                self._send_one(piece, address)
             except (SystemExit, KeyboardInterrupt):
                 raise
             except BaseException as exc:  # an address that Python does not take
                 self._report(exc, "sendto() failed")
         self._drained()
 
-    def send_one(self, piece: bytes, address: Any) -> None:
+    def _send_one(self, piece: bytes, address: Any) -> None:
         """Send, or put it back where the kernel has no room."""
         try:
             if address is None:
