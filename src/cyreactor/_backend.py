@@ -11,7 +11,7 @@ from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING
 
-MODULES = ("sink", "framing", "poller", "endpoint", "connection", "datagram", "listener", "loop")
+MODULES = ("sink", "intake", "framing", "poller", "endpoint", "connection", "datagram", "listener", "loop")
 
 
 def _load(core: str) -> dict[str, ModuleType]:
@@ -36,11 +36,12 @@ if TYPE_CHECKING:
     from ._pure import datagram as datagram
     from ._pure import endpoint as endpoint
     from ._pure import framing as framing
+    from ._pure import intake as intake
     from ._pure import listener as listener
     from ._pure import loop as loop
     from ._pure import poller as poller
     from ._pure import sink as sink
 else:
-    sink, framing, poller, endpoint, connection, datagram, listener, loop = (
+    sink, intake, framing, poller, endpoint, connection, datagram, listener, loop = (
         _core[name] for name in MODULES
     )

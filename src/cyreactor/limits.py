@@ -33,6 +33,10 @@ LOW_WATER = HIGH_WATER // 4
 # Bytes of one framed message, unless the protocol says otherwise.
 MESSAGE_LIMIT = 64 * 1024
 
+# A framed message of this many bytes goes out as several pieces in one system call: below, copying it
+# together with what is around it costs less than the call's bookkeeping.
+GATHER_FROM = 8 * 1024
+
 # Pieces handed to one sendmsg; Linux refuses more than 1024 (UIO_MAXIOV).
 PIECES_PER_SEND = 256
 

@@ -88,7 +88,8 @@ class FramedProtocol(Protocol):
         if not isinstance(framer, framing.Framer):
             return None
         framer.attach(self, transport)
-        if type(self).send_message is FramedProtocol.send_message:
+        unchanged = type(framer).frame is framing.Framer.frame
+        if unchanged and type(self).send_message is FramedProtocol.send_message:
             self.send_message = framer.send  # type: ignore[method-assign]  # the same in one call less
         return framer
 

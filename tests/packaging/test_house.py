@@ -11,13 +11,14 @@ from cores import CORES, load_core
 import cyreactor
 
 PACKAGE = Path(cyreactor.__file__).parent
-MODULES = ("sink", "framing", "poller", "endpoint", "connection", "datagram", "listener", "loop")
+MODULES = ("sink", "intake", "framing", "poller", "endpoint", "connection", "datagram", "listener", "loop")
 
 # Who may be imported, in this order: a module imports only from rows above its own.
 LAYERS = [
     {"errors", "limits", "_seams"},
     {"sink"},
-    {"framing", "poller"},
+    {"intake", "poller"},
+    {"framing"},
     {"endpoint"},
     {"connection", "datagram", "listener"},
     {"loop"},

@@ -2,11 +2,6 @@
 
 A framer is a sink, and works without any I/O just as well: ``feed`` it, then ask for messages.
 
-Where the bytes are. A read goes straight into the loop's scratch when nothing is pending, and is
-parsed there; only what is incomplete moves to memory of the framer's own, where the next read
-continues it. So an idle connection holds no buffer, and a message that came whole is copied once,
-into the object that the protocol gets.
-
 What is never done twice: searching. ``scanned`` says how far the search got, so that a message in
 many pieces costs what one in a single piece costs.
 
@@ -14,72 +9,70 @@ A limit applies to what is incomplete already. A framer that failed stays failed
 the framer, take its bytes or halt it: between two messages all state is in its fields.
 """
 
-from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from libc.stdint cimport uint64_t
-from libc.stdlib cimport free, realloc
-from libc.string cimport memchr, memcmp, memcpy, memmove
+from libc.string cimport memchr, memcmp, memcpy
+
+from .intake cimport Intake
 
 from cyreactor import limits
 from cyreactor.errors import FramingError
 
-cdef Py_ssize_t READ_SIZE = limits.READ_SIZE
 cdef Py_ssize_t MESSAGE_LIMIT = limits.MESSAGE_LIMIT
+cdef Py_ssize_t GATHER_FROM = limits.GATHER_FROM
 
-# The least room for a read that continues a message.
-cdef Py_ssize_t SMALL_READ = 4096
+# What `cut` returns while the message is incomplete: None may be one.
+NOTHING = object()
 
 
-cdef class Framer(Sink):
+cdef class Framer(Intake):
     """The base of all framers: keeps the bytes; a subclass finds the messages."""
 
     def __cinit__(self, *args, **kwargs):
         self.callback = "message_received"
         self.max_length = MESSAGE_LIMIT
-
-    def __dealloc__(self):
-        free(self.own)
+        self.raw = -1
 
     # --- without I/O ---
 
-    def feed(self, data):
-        """Append bytes of the stream. Raises the FramingError of a framer that failed."""
-        cdef Py_buffer view
-        if self.failure is not None:
-            raise self.failure
-        PyObject_GetBuffer(data, &view, PyBUF_SIMPLE)
-        try:
-            self.keep()
-            self.make_room(view.len)
-            memcpy(self.base + self.end, view.buf, view.len)
-            self.end += view.len
-        finally:
-            PyBuffer_Release(&view)
-
-    def next_message(self):
-        """The next whole message as bytes; None while it is incomplete.
+    def next_message(self, default=None):
+        """The next whole message; ``default`` while it is incomplete.
 
         Raises FramingError where the stream goes wrong, and again on every later call.
         """
-        return self.cut()
+        message = self.cut()
+        return default if message is NOTHING else message
 
     def __iter__(self):
         return self
 
     def __next__(self):
         message = self.cut()
-        if message is None:
+        if message is NOTHING:
             raise StopIteration
         return message
 
-    cpdef bytes frame(self, message):
-        """The message as it goes over the wire."""
+    def expect_raw(self, count):
+        """Make the next ``count`` bytes, whatever they are, the next message; then framing goes on.
+
+        Raises ValueError for a count that is negative or over the limit on a message: receive a
+        larger block in parts.
+        """
+        cdef Py_ssize_t raw = count
+        if raw < 0 or raw > self.max_length:
+            raise ValueError(f"a raw block has 0 to {self.max_length} bytes, not {count}")
+        self.raw = raw
+        self.scanned = self.needed = 0
+
+    cpdef tuple edges(self, bytes message):
+        """What goes before and after the message on the wire. Raises ValueError where it cannot be framed."""
         raise NotImplementedError
 
-    @property
-    def pending(self):
-        """Bytes that were fed and are not part of a message yet."""
-        return self.end - self.start
+    def frame(self, message):
+        """The message as it goes over the wire. Raises ValueError where it cannot be framed."""
+        cdef bytes body = as_message(self, message)
+        head, tail = self.edges(body)
+        return concatenate(head, body, tail)
 
     # --- as a sink ---
 
@@ -87,91 +80,77 @@ cdef class Framer(Sink):
         """Connect the two: messages go to ``protocol.message_received``, what is sent to the transport."""
         self.receiver = protocol
         self.transport = transport
+        self.batches = hasattr(protocol, "messages_received")
 
     def send(self, message):
         """Frame a message and write it to the transport. Raises ValueError where it cannot be framed."""
-        self.transport.write(self.frame(message))
+        cdef bytes body = as_message(self, message)
+        head, tail = self.edges(body)
+        if PyBytes_GET_SIZE(body) < GATHER_FROM:
+            self.transport.write(concatenate(head, body, tail))
+        else:
+            self.transport.writelines((head, body, tail))
 
-    cdef char* reserve(self, char* scratch, Py_ssize_t* size) except NULL:
-        cdef Py_ssize_t pending = self.end - self.start
-        if pending == 0:
-            self.base, self.start, self.end, self.lent = scratch, 0, 0, True
-            return scratch
-        self.make_room(max(self.needed - pending, min(max(pending, SMALL_READ), READ_SIZE)))
-        size[0] = min(self.capacity - self.end, READ_SIZE)
-        return self.base + self.end
-
-    cdef int commit(self, Py_ssize_t count) except -1:
-        self.end += count
-        try:
-            if self.receiver is not None and not self.halted:
-                message_received = self.receiver.message_received
-                while not self.halted:
-                    message = self.cut()
-                    if message is None:
-                        break
-                    message_received(message)
-        except FramingError as exc:
-            if exc is not self.failure:
-                raise
-            return 1
-        finally:
-            self.keep()
+    cdef int deliver(self) except -1:
+        if self.receiver is None or self.halted:
+            return 0
+        receive = self.receiver.messages_received if self.batches else self.receiver.message_received
+        while not self.halted:
+            if self.raw >= 0:
+                received = self.cut()
+                receiving = self.receiver.raw_received
+            else:
+                received = self.cut_all() if self.batches else self.cut()
+                receiving = receive
+            if received is NOTHING:
+                break
+            receiving(received)
         return 0
 
     cpdef bytes take(self):
         self.receiver = None
-        rest = PyBytes_FromStringAndSize(self.base + self.start, self.end - self.start)
-        self.start = self.end = self.scanned = self.needed = 0
-        return rest
+        self.scanned = 0
+        self.raw = -1
+        return Intake.take(self)
 
     # --- the bytes ---
 
     cdef object cut(self):
-        """Take the next message off the buffer; None while it is incomplete."""
+        """Take the next message off the buffer; NOTHING while it is incomplete."""
         cdef Py_ssize_t at = self.start
         if self.failure is not None:
             raise self.failure
+        if self.raw >= 0:
+            return self.cut_raw()
         if self.find(self.base + at, self.end - at) != WHOLE:
-            return None
+            return NOTHING
         self.start += self.total
         self.scanned = self.needed = 0
         return PyBytes_FromStringAndSize(self.base + at + self.body, self.length)
 
-    cdef int keep(self) except -1:
-        """Leave the scratch: what is undelivered moves to memory of the framer's own."""
-        cdef const char* rest = self.base + self.start
-        cdef Py_ssize_t pending = self.end - self.start
-        if pending == 0:
-            free(self.own)
-            self.own = NULL
-            self.capacity = 0
-        elif self.lent:
-            self.base, self.start, self.end = self.own, 0, 0
-            self.make_room(pending)
-            memcpy(self.base, rest, pending)
-            self.end = pending
-        if pending == 0 or self.lent:
-            self.base, self.start, self.end, self.lent = self.own, 0, pending, False
-        return 0
+    cdef object cut_all(self):
+        """All whole messages as a list; NOTHING where there is none. A failure waits for the next call."""
+        batch = []
+        try:
+            while True:
+                message = self.cut()
+                if message is NOTHING:
+                    break
+                batch.append(message)
+        except FramingError:
+            if not batch:
+                raise
+        return batch or NOTHING
 
-    cdef int make_room(self, Py_ssize_t room) except -1:
-        """See that `own` can take that many more bytes, at its end."""
-        cdef char* grown
-        if self.capacity - self.end >= room:
-            return 0
-        if self.start:
-            memmove(self.own, self.own + self.start, self.end - self.start)
-            self.end -= self.start
-            self.start = 0
-        if self.capacity - self.end < room:
-            grown = <char*> realloc(self.own, self.end + room)
-            if grown == NULL:
-                raise MemoryError
-            self.own = grown
-            self.capacity = self.end + room
-        self.base = self.own
-        return 0
+    cdef object cut_raw(self):
+        cdef Py_ssize_t at = self.start, count = self.raw
+        if self.end - at < count:
+            self.needed = count
+            return NOTHING
+        self.start += count
+        self.needed = 0
+        self.raw = -1
+        return PyBytes_FromStringAndSize(self.base + at, count)
 
     cdef Verdict find(self, const char* data, Py_ssize_t size) except? BROKEN:
         return INCOMPLETE
@@ -210,14 +189,13 @@ cdef class LineFramer(Framer):
             return self.too_long()
         return WHOLE
 
-    cpdef bytes frame(self, message):
-        """The line with its end. Raises ValueError for what is not one line within the limit."""
-        cdef bytes line = as_message(self, message)
-        cdef Py_ssize_t size = PyBytes_GET_SIZE(line)
-        cdef const char* data = PyBytes_AS_STRING(line)
+    cpdef tuple edges(self, bytes message):
+        """Nothing and LF. Raises ValueError for what is not one line."""
+        cdef Py_ssize_t size = PyBytes_GET_SIZE(message)
+        cdef const char* data = PyBytes_AS_STRING(message)
         if memchr(data, 10, size) != NULL or size and data[size - 1] == 13:
             raise ValueError("a line must not contain LF nor end in CR: the peer would read something else")
-        return concatenate(NULL, 0, line, b"\n", 1)
+        return b"", b"\n"
 
 
 cdef class DelimiterFramer(Framer):
@@ -246,12 +224,13 @@ cdef class DelimiterFramer(Framer):
         self.total = at + width
         return WHOLE
 
-    cpdef bytes frame(self, message):
-        """The message and the delimiter. Raises ValueError where the peer would see another message."""
-        cdef bytes whole = as_message(self, message) + self.delimiter
-        if whole.find(self.delimiter) != len(whole) - len(self.delimiter):
+    cpdef tuple edges(self, bytes message):
+        """Nothing and the delimiter. Raises ValueError where the peer would see another message."""
+        cdef Py_ssize_t width = PyBytes_GET_SIZE(self.delimiter)
+        end = message[-width:] + self.delimiter  # the two together must not make one earlier
+        if self.delimiter in message or end.find(self.delimiter) != len(end) - width:
             raise ValueError(f"a message must not contain the delimiter {self.delimiter!r}")
-        return whole
+        return b"", self.delimiter
 
 
 cdef class LengthPrefixFramer(Framer):
@@ -284,16 +263,15 @@ cdef class LengthPrefixFramer(Framer):
         self.length = <Py_ssize_t> length
         return WHOLE
 
-    cpdef bytes frame(self, message):
-        """The message after its length. Raises ValueError for one over the limit."""
-        cdef bytes body = as_message(self, message)
-        cdef uint64_t length = <uint64_t> PyBytes_GET_SIZE(body)
+    cpdef tuple edges(self, bytes message):
+        """The length and nothing."""
+        cdef uint64_t length = <uint64_t> PyBytes_GET_SIZE(message)
         cdef char[8] prefix
         cdef int i
         for i in range(self.width):
             prefix[i if self.little else self.width - 1 - i] = <char> (length & 255)
             length >>= 8
-        return concatenate(prefix, self.width, body, NULL, 0)
+        return PyBytes_FromStringAndSize(prefix, self.width), b""
 
 
 cdef class FixedLengthFramer(Framer):
@@ -306,12 +284,11 @@ cdef class FixedLengthFramer(Framer):
         self.needed = self.total = self.length = self.size
         return WHOLE if size >= self.size else INCOMPLETE
 
-    cpdef bytes frame(self, message):
-        """The message itself. Raises ValueError for one of another size."""
-        cdef bytes body = as_message(self, message)
-        if len(body) != self.size:
-            raise ValueError(f"a message has {self.size} bytes here, not {len(body)}")
-        return body
+    cpdef tuple edges(self, bytes message):
+        """Nothing and nothing. Raises ValueError for a message of another size."""
+        if len(message) != self.size:
+            raise ValueError(f"a message has {self.size} bytes here, not {len(message)}")
+        return b"", b""
 
 
 cdef class NetstringFramer(Framer):
@@ -345,10 +322,9 @@ cdef class NetstringFramer(Framer):
             return self.broken("netstring without a comma at its end")
         return WHOLE
 
-    cpdef bytes frame(self, message):
-        """The message as a netstring. Raises ValueError for one over the limit."""
-        cdef bytes body = as_message(self, message)
-        return b"%d:%b," % (len(body), body)
+    cpdef tuple edges(self, bytes message):
+        """The length with a colon, and a comma."""
+        return b"%d:" % len(message), b","
 
 
 cdef Py_ssize_t positive(str name, object value) except -1:
@@ -367,15 +343,18 @@ cdef bytes as_message(Framer framer, object message):
     return body
 
 
-cdef bytes concatenate(
-    const char* head, Py_ssize_t head_size, bytes body, const char* tail, Py_ssize_t tail_size
-):
+cdef bytes concatenate(bytes head, bytes body, bytes tail):
+    cdef Py_ssize_t before = PyBytes_GET_SIZE(head), after = PyBytes_GET_SIZE(tail)
     cdef Py_ssize_t size = PyBytes_GET_SIZE(body)
-    cdef bytes whole = PyBytes_FromStringAndSize(NULL, head_size + size + tail_size)
-    cdef char* at = PyBytes_AS_STRING(whole)
-    memcpy(at, head, head_size)
-    memcpy(at + head_size, PyBytes_AS_STRING(body), size)
-    memcpy(at + head_size + size, tail, tail_size)
+    cdef bytes whole
+    cdef char* at
+    if before + after == 0:
+        return body
+    whole = PyBytes_FromStringAndSize(NULL, before + size + after)
+    at = PyBytes_AS_STRING(whole)
+    memcpy(at, PyBytes_AS_STRING(head), before)
+    memcpy(at + before, PyBytes_AS_STRING(body), size)
+    memcpy(at + before + size, PyBytes_AS_STRING(tail), after)
     return whole
 
 

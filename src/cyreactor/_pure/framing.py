@@ -11,20 +11,20 @@ the framer, take its bytes or halt it: between two messages all state is in its 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, Literal
 
 from ..errors import FramingError
-from ..limits import MESSAGE_LIMIT
-from .sink import Sink
+from ..limits import GATHER_FROM, MESSAGE_LIMIT
+from .intake import Buffer, Intake
 
-Buffer = bytes | bytearray | memoryview
+# What `_cut` returns while the message is incomplete: None may be one.
+NOTHING: Any = object()
 
 
-class Framer(Sink):
+class Framer(Intake):
     """The base of all framers: keeps the bytes; a subclass finds the messages."""
 
-    __slots__ = ("data", "max_length", "receiver", "scanned", "start", "transport")
+    __slots__ = ("batches", "max_length", "raw", "receiver", "scanned", "transport")
 
     max_length: int
 
@@ -34,51 +34,49 @@ class Framer(Sink):
         self.max_length = _positive("max_length", max_length)
         self.transport: Any = None  # what `send` writes to
         self.receiver: Any = None  # the protocol whose message_received is called, while attached
-        self.data: bytes | bytearray = b""  # what is undelivered lies at data[start:]
-        self.start = 0
+        self.batches = False  # it takes whole lists, by messages_received
         self.scanned = 0  # bytes from start on that were searched in vain
+        self.raw = -1  # the size of the raw block that comes next; -1 when framing goes on
 
     # --- without I/O ---
 
-    def feed(self, data: Buffer) -> None:
-        """Append bytes of the stream. Raises the FramingError of a framer that failed."""
-        if self.failure is not None:
-            raise self.failure
-        if self.start == len(self.data):
-            self.data = bytes(data)
-        else:
-            if not isinstance(self.data, bytearray):
-                self.data = bytearray(self.data)
-            del self.data[: self.start]
-            self.data += data
-        self.start = 0
-
-    def next_message(self) -> bytes | None:
-        """The next whole message as bytes; None while it is incomplete.
+    def next_message(self, default: Any = None) -> Any:
+        """The next whole message; ``default`` while it is incomplete.
 
         Raises FramingError where the stream goes wrong, and again on every later call.
         """
-        if self.failure is not None:
-            raise self.failure
-        return self._cut(self.data, self.start)
+        message = self._cut_next()
+        return default if message is NOTHING else message
 
     def __iter__(self) -> Framer:
         return self
 
-    def __next__(self) -> bytes:
-        message = self.next_message()
-        if message is None:
+    def __next__(self) -> Any:
+        message = self._cut_next()
+        if message is NOTHING:
             raise StopIteration
         return message
 
-    def frame(self, message: Buffer) -> bytes:
-        """The message as it goes over the wire."""
+    def expect_raw(self, count: int) -> None:
+        """Make the next ``count`` bytes, whatever they are, the next message; then framing goes on.
+
+        Raises ValueError for a count that is negative or over the limit on a message: receive a
+        larger block in parts.
+        """
+        if not 0 <= count <= self.max_length:
+            raise ValueError(f"a raw block has 0 to {self.max_length} bytes, not {count}")
+        self.raw = count
+        self.scanned = 0
+
+    def edges(self, message: bytes) -> tuple[bytes, bytes]:
+        """What goes before and after the message on the wire. Raises ValueError where it cannot be framed."""
         raise NotImplementedError
 
-    @property
-    def pending(self) -> int:
-        """Bytes that were fed and are not part of a message yet."""
-        return len(self.data) - self.start
+    def frame(self, message: Buffer) -> bytes:
+        """The message as it goes over the wire. Raises ValueError where it cannot be framed."""
+        body = _as_message(self, message)
+        head, tail = self.edges(body)
+        return head + body + tail
 
     # --- as a sink ---
 
@@ -86,46 +84,68 @@ class Framer(Sink):
         """Connect the two: messages go to ``protocol.message_received``, what is sent to the transport."""
         self.receiver = protocol
         self.transport = transport
+        self.batches = hasattr(protocol, "messages_received")
 
     def send(self, message: Buffer) -> None:
         """Frame a message and write it to the transport. Raises ValueError where it cannot be framed."""
-        self.transport.write(self.frame(message))
+        body = _as_message(self, message)
+        head, tail = self.edges(body)
+        if len(body) < GATHER_FROM:
+            self.transport.write(head + body + tail)
+        else:
+            self.transport.writelines((head, body, tail))
 
-    def commit(self, received: bytes) -> bool:
-        if self.failure is not None:
-            return True
-        try:
-            if received:
-                self.feed(received)
-            if self.receiver is not None:
-                self._deliver(self.receiver.message_received)
-        except FramingError as exc:
-            if exc is not self.failure:
-                raise
-            return True
-        return False
-
-    def _deliver(self, message_received: Callable[[bytes], Any]) -> None:
+    def _deliver(self) -> None:
+        if self.receiver is None:
+            return
+        receive = self.receiver.messages_received if self.batches else self.receiver.message_received
+        cut = self._cut_all if self.batches else self._cut_next
         while not self.halted:
-            message = self._cut(self.data, self.start)
-            if message is None:
+            raw = self.raw >= 0
+            received = self._cut_raw() if raw else cut()
+            if received is NOTHING:
                 break
-            message_received(message)
+            if raw:
+                self.receiver.raw_received(received)
+            else:
+                receive(received)
 
     def take(self) -> bytes:
-        rest = bytes(self.data[self.start :])
         self.receiver = None
-        self.data = b""
-        self.start = self.scanned = 0
-        return rest
-
-    def pour(self, data: bytes) -> tuple[bool, int]:
-        return self.commit(data), len(data)
+        self.scanned = 0
+        self.raw = -1
+        return super().take()
 
     # --- the bytes ---
 
-    def _cut(self, data: bytes | bytearray, start: int) -> bytes | None:
-        """Take the message that starts there off the buffer; None while it is incomplete."""
+    def _cut_next(self) -> Any:
+        """Take the next message off the buffer; NOTHING while it is incomplete."""
+        if self.failure is not None:
+            raise self.failure
+        if self.raw >= 0:
+            return self._cut_raw()
+        return self._cut(self.data, self.start)
+
+    def _cut_all(self) -> Any:
+        """All whole messages as a list; NOTHING where there is none. A failure waits for the next call."""
+        batch = []
+        try:
+            while (message := self._cut_next()) is not NOTHING:
+                batch.append(message)
+        except FramingError:
+            if not batch:
+                raise
+        return batch or NOTHING
+
+    def _cut_raw(self) -> Any:
+        end = self.start + self.raw
+        if len(self.data) < end:
+            return NOTHING
+        self.raw = -1
+        return self._taken(self.start, end, end)
+
+    def _cut(self, data: bytes | bytearray, start: int) -> Any:
+        """The framed message that starts there; NOTHING while it is incomplete."""
         raise NotImplementedError
 
     def _taken(self, body: int, end: int, next_start: int) -> bytes:
@@ -150,25 +170,24 @@ class LineFramer(Framer):
 
     __slots__ = ()
 
-    def _cut(self, data: bytes | bytearray, start: int) -> bytes | None:
+    def _cut(self, data: bytes | bytearray, start: int) -> Any:
         mark = end = data.find(b"\n", start + self.scanned)
         if mark < 0:
             self.scanned = size = len(data) - start
             if size > self.max_length + (size > 0 and data[-1] == 13):
                 raise self._too_long()
-            return None
+            return NOTHING
         if mark > start and data[mark - 1] == 13:
             end -= 1
         if end - start > self.max_length:
             raise self._too_long()
         return self._taken(start, end, mark + 1)
 
-    def frame(self, message: Buffer) -> bytes:
-        """The line with its end. Raises ValueError for what is not one line within the limit."""
-        line = _as_message(self, message)
-        if b"\n" in line or line.endswith(b"\r"):
+    def edges(self, message: bytes) -> tuple[bytes, bytes]:
+        """Nothing and LF. Raises ValueError for what is not one line."""
+        if b"\n" in message or message.endswith(b"\r"):
             raise ValueError("a line must not contain LF nor end in CR: the peer would read something else")
-        return line + b"\n"
+        return b"", b"\n"
 
 
 class DelimiterFramer(Framer):
@@ -185,7 +204,7 @@ class DelimiterFramer(Framer):
             raise ValueError("the delimiter must not be empty")
         super().__init__(max_length)
 
-    def _cut(self, data: bytes | bytearray, start: int) -> bytes | None:
+    def _cut(self, data: bytes | bytearray, start: int) -> Any:
         width = len(self.delimiter)
         mark = data.find(self.delimiter, start + self.scanned)
         if mark < 0:
@@ -193,17 +212,18 @@ class DelimiterFramer(Framer):
             self.scanned = max(0, size - width + 1)
             if size >= self.max_length + width:
                 raise self._too_long()
-            return None
+            return NOTHING
         if mark - start > self.max_length:
             raise self._too_long()
         return self._taken(start, mark, mark + width)
 
-    def frame(self, message: Buffer) -> bytes:
-        """The message and the delimiter. Raises ValueError where the peer would see another message."""
-        whole = _as_message(self, message) + self.delimiter
-        if whole.find(self.delimiter) != len(whole) - len(self.delimiter):
+    def edges(self, message: bytes) -> tuple[bytes, bytes]:
+        """Nothing and the delimiter. Raises ValueError where the peer would see another message."""
+        width = len(self.delimiter)
+        end = message[-width:] + self.delimiter  # the two together must not make one earlier
+        if self.delimiter in message or end.find(self.delimiter) != len(end) - width:
             raise ValueError(f"a message must not contain the delimiter {self.delimiter!r}")
-        return whole
+        return b"", self.delimiter
 
 
 class LengthPrefixFramer(Framer):
@@ -227,21 +247,20 @@ class LengthPrefixFramer(Framer):
         super().__init__(max_length)
         self.max_length = min(self.max_length, 256**width - 1)
 
-    def _cut(self, data: bytes | bytearray, start: int) -> bytes | None:
+    def _cut(self, data: bytes | bytearray, start: int) -> Any:
         body = start + self.width
         if len(data) < body:
-            return None
+            return NOTHING
         length = int.from_bytes(data[start:body], self.byteorder)
         if length > self.max_length:
             raise self._too_long()
         if len(data) < body + length:
-            return None
+            return NOTHING
         return self._taken(body, body + length, body + length)
 
-    def frame(self, message: Buffer) -> bytes:
-        """The message after its length. Raises ValueError for one over the limit."""
-        body = _as_message(self, message)
-        return len(body).to_bytes(self.width, self.byteorder) + body
+    def edges(self, message: bytes) -> tuple[bytes, bytes]:
+        """The length and nothing."""
+        return len(message).to_bytes(self.width, self.byteorder), b""
 
 
 class FixedLengthFramer(Framer):
@@ -253,16 +272,15 @@ class FixedLengthFramer(Framer):
         self.size = _positive("size", size)
         super().__init__(size)
 
-    def _cut(self, data: bytes | bytearray, start: int) -> bytes | None:
+    def _cut(self, data: bytes | bytearray, start: int) -> Any:
         end = start + self.size
-        return self._taken(start, end, end) if len(data) >= end else None
+        return self._taken(start, end, end) if len(data) >= end else NOTHING
 
-    def frame(self, message: Buffer) -> bytes:
-        """The message itself. Raises ValueError for one of another size."""
-        body = _as_message(self, message)
-        if len(body) != self.size:
-            raise ValueError(f"a message has {self.size} bytes here, not {len(body)}")
-        return body
+    def edges(self, message: bytes) -> tuple[bytes, bytes]:
+        """Nothing and nothing. Raises ValueError for a message of another size."""
+        if len(message) != self.size:
+            raise ValueError(f"a message has {self.size} bytes here, not {len(message)}")
+        return b"", b""
 
 
 class NetstringFramer(Framer):
@@ -273,7 +291,7 @@ class NetstringFramer(Framer):
 
     __slots__ = ()
 
-    def _cut(self, data: bytes | bytearray, start: int) -> bytes | None:
+    def _cut(self, data: bytes | bytearray, start: int) -> Any:
         length, at = 0, start
         while at < len(data) and 48 <= data[at] <= 57:
             if at > start and data[start] == 48:
@@ -283,20 +301,19 @@ class NetstringFramer(Framer):
                 raise self._too_long()
             at += 1
         if at == len(data):
-            return None
+            return NOTHING
         if at == start or data[at] != 58:
             raise self._broken("netstring without a length and a colon")
         end = at + 1 + length
         if len(data) <= end:
-            return None
+            return NOTHING
         if data[end] != 44:
             raise self._broken("netstring without a comma at its end")
         return self._taken(at + 1, end, end + 1)
 
-    def frame(self, message: Buffer) -> bytes:
-        """The message as a netstring. Raises ValueError for one over the limit."""
-        body = _as_message(self, message)
-        return b"%d:%b," % (len(body), body)
+    def edges(self, message: bytes) -> tuple[bytes, bytes]:
+        """The length with a colon, and a comma."""
+        return b"%d:" % len(message), b","
 
 
 def _positive(name: str, value: int) -> int:

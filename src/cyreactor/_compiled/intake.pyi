@@ -1,0 +1,9 @@
+from .sink import Sink
+
+Buffer = bytes | bytearray | memoryview
+
+class Intake(Sink):
+    @property
+    def pending(self) -> int: ...
+    def feed(self, data: Buffer) -> None: ...
+    def take(self) -> bytes: ...
