@@ -11,19 +11,19 @@ from cores import CORES, load_core
 import cyreactor
 
 PACKAGE = Path(cyreactor.__file__).parent
-MODULES = ("sink", "intake", "framing", "poller", "endpoint", "connection", "datagram", "listener", "loop")
+MODULES = cyreactor._backend.MODULES
 
 # Who may be imported, in this order: a module imports only from rows above its own.
 LAYERS = [
     {"errors", "limits", "_seams"},
     {"sink"},
     {"intake", "poller"},
-    {"framing"},
+    {"framing", "reader"},
     {"endpoint"},
     {"connection", "datagram", "listener"},
     {"loop"},
     {"_backend"},
-    {"framing*", "sockets", "tls", "transport"},
+    {"framing*", "sockets", "streams", "tls", "transport"},
     {"protocols", "reactor"},
     {"server"},
     {"__init__"},
