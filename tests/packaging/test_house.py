@@ -105,7 +105,7 @@ def members(node):
 MAKING = {"__new__", "__init__", "__reduce_cython__", "__setstate_cython__"}
 
 # asyncio's own serve the pure core where the compiled one has its own.
-ONLY_COMPILED = {"Handle", "TimerHandle", "Kind"}
+ONLY_COMPILED = {"Handle", "TimerHandle", "Kind", "Reading"}
 SELECTOR = {"get_key"}
 FROM_ASYNCIO = {"call_soon", "call_soon_threadsafe", "set_debug", "stop", "_add_callback", "_write_to_self"}
 
