@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
@@ -36,7 +37,7 @@ def check(data: bytes) -> None:
     mode, habits = case.byte(), case.byte()
     stream = case.rest()
     batches, connected = mode & 1, mode & 2
-    found = compare(lambda core, pieces: fed(make(core, kind), pieces, not batches), cuts(stream, sizes))
+    found = compare(lambda core, pieces: fed(make(core, kind), pieces, batches), cuts(stream, sizes))
     if connected:
         pieces = cut(stream, (max(sizes[0], len(stream) // 8), max(sizes[1], len(stream) // 8)))
         received = compare(lambda core, pieces: sunk(core, kind, pieces, habits, batches), [pieces])
@@ -52,21 +53,34 @@ def make(core: str, kind: Kind) -> Any:
     return getattr(load_core(core).framing, name)(**options)
 
 
-def fed(framer: Any, pieces: list[bytes], raw: bool) -> Outcome:
+def fed(framer: Any, pieces: list[bytes], batches: int) -> Outcome:
     """Without I/O: what a framer finds in the pieces."""
-    found = []
-    asked = False
+    found: list[tuple[str, bytes]] = []
     try:
         for piece in pieces:
             framer.feed(piece)
-            for message in framer:
-                found.append(("raw" if asked else "framed", message))
-                asked = raw and not asked and ask(framer.expect_raw, message)
+            found.extend(in_batches(framer) if batches else one_by_one(framer))
     except ValueError as exc:
         return Outcome(found, failure(framer, exc), framer.pending)
     left = framer.pending
     same(len(framer.take()), left, "bytes that were pending")
     return Outcome(found, "", left)
+
+
+def in_batches(framer: Any) -> Iterator[tuple[str, bytes]]:
+    while batch := framer.next_messages():
+        yield from (("framed", message) for message in batch)
+
+
+def one_by_one(framer: Any) -> Iterator[tuple[str, bytes]]:
+    while True:
+        kind = "raw" if framer.expects_raw else "framed"
+        message = framer.next_message()
+        if message is None:
+            return
+        yield kind, message
+        if kind == "framed":
+            ask(framer, message)
 
 
 def failure(framer: Any, exc: ValueError) -> str:
@@ -81,12 +95,10 @@ def failure(framer: Any, exc: ValueError) -> str:
     return f"{type(exc).__name__}: {exc}"
 
 
-def ask(expect_raw: Any, message: bytes) -> bool:
+def ask(framer: Any, message: bytes) -> None:
     """Have a raw block follow some messages: its size is in them."""
     if message[:1] == b"r":
-        expect_raw(min(len(message), 3))
-        return True
-    return False
+        framer.expect_raw(min(len(message), 3))
 
 
 def sunk(core: str, kind: Kind, pieces: list[bytes], habits: int, batches: int) -> Outcome:
@@ -113,7 +125,7 @@ class Messages(Receiver):
 
     def message_received(self, message: bytes) -> None:
         self.found.append(("framed", message))
-        ask(self.framer.expect_raw, message)
+        ask(self.framer, message)
         self.pause_by_habit()
 
     def raw_received(self, data: bytes) -> None:

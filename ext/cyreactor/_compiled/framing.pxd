@@ -21,9 +21,9 @@ cdef class Framer(Intake):
     cdef Py_ssize_t total            # with everything around it
 
     cdef Verdict find(self, const char* data, Py_ssize_t size) except? BROKEN
+    cpdef list next_messages(self)
     cpdef tuple edges(self, bytes message)
     cdef object cut(self)
-    cdef object cut_all(self)
     cdef object cut_raw(self)
     cdef Verdict too_long(self) except? BROKEN
     cdef Verdict broken(self, str why) except? BROKEN
