@@ -49,9 +49,6 @@ GATHER_FROM = 16 * 1024
 # to be read before the peer is held back.
 STREAM_LIMIT = 64 * 1024
 
-# Memory that a stream reserves at most for bytes that a read waits for: the rest when these have come.
-STREAM_GROWTH = 256 * 1024
-
 # Pieces handed to one sendmsg; Linux refuses more than 1024 (UIO_MAXIOV).
 PIECES_PER_SEND = 256
 

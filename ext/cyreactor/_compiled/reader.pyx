@@ -23,8 +23,6 @@ from libc.string cimport memchr
 from .framing cimport search
 from .intake cimport Intake
 
-from cyreactor import limits
-
 cdef extern from "Python.h":
     ctypedef PyObject* (*iternextfunc)(PyObject*)
     ctypedef struct PyTypeObject:
@@ -32,7 +30,6 @@ cdef extern from "Python.h":
     void PyErr_SetObject(object type, object value) noexcept
 
 cdef Py_ssize_t EVERYTHING = sys.maxsize
-cdef Py_ssize_t GROWTH = limits.STREAM_GROWTH
 
 cdef object NOT_FOUND = "Separator is not found, and chunk exceed the limit"
 cdef object FOUND_LATE = "Separator is found, but chunk is longer than limit"
@@ -156,7 +153,7 @@ cdef class StreamReader(Intake):
             self.wanted = count
         else:
             self.wanted = EVERYTHING if count < 0 else self.end - self.start + 1
-        self.needed = min(self.wanted, GROWTH)
+        self.needed = self.wanted
         self._waiter = self._loop.create_future()
         if self._paused:
             self._paused = False
