@@ -11,11 +11,15 @@ from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING
 
-MODULES = ("sink", "intake", "framing", "poller", "endpoint", "connection", "datagram", "listener", "loop")
+MODULES = (
+    "sink", "intake", "framing", "http_head", "http",
+    "poller", "endpoint", "connection", "datagram", "listener", "loop",
+)  # fmt: skip
 
 
 def _load(core: str) -> dict[str, ModuleType]:
-    return {name: import_module(f"cyreactor._{core}.{name}") for name in MODULES}
+    cores = {name: "pure" if name.startswith("http") else core for name in MODULES}
+    return {name: import_module(f"cyreactor._{cores[name]}.{name}") for name in MODULES}
 
 
 def _choose(wanted: str) -> tuple[str, dict[str, ModuleType]]:
@@ -36,12 +40,13 @@ if TYPE_CHECKING:
     from ._pure import datagram as datagram
     from ._pure import endpoint as endpoint
     from ._pure import framing as framing
+    from ._pure import http as http
+    from ._pure import http_head as http_head
     from ._pure import intake as intake
     from ._pure import listener as listener
     from ._pure import loop as loop
     from ._pure import poller as poller
     from ._pure import sink as sink
 else:
-    sink, intake, framing, poller, endpoint, connection, datagram, listener, loop = (
-        _core[name] for name in MODULES
-    )
+    sink, intake, framing, http_head, http = (_core[name] for name in MODULES[:5])
+    poller, endpoint, connection, datagram, listener, loop = (_core[name] for name in MODULES[5:])
