@@ -91,6 +91,7 @@ def public(module):
     """The classes of a core's module, and what each has of its own, private names included."""
     noise = {"__dict__", "__weakref__", "__doc__", "__module__", "__class__", "__repr__", "__slots__"}
     noise |= {"__reduce__", "__setstate__"}
+    noise |= {"__lt__", "__le__", "__gt__", "__ge__"}  # they come with __eq__ in Cython
     return {
         name: {key for key in vars(value) if key not in noise and not key.startswith("__pyx")}
         for name, value in vars(module).items()
