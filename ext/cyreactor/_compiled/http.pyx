@@ -18,7 +18,7 @@ from collections import deque
 
 cimport cython
 from cpython.bytearray cimport PyByteArray_AS_STRING, PyByteArray_GET_SIZE, PyByteArray_Resize
-from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.bytes cimport PyBytes_FromStringAndSize
 from libc.stdint cimport uint64_t
 from libc.string cimport memchr, memcpy
 
@@ -409,13 +409,14 @@ cdef class Parser(Framer):
         return None if self.streaming else self.complete(bytes(self.gathered or b""))
 
     cdef object read_endless(self):
-        cdef Py_ssize_t size = self.end - self.start
-        if size > self.max_body - self.received:
+        cdef int64_t size = self.end - self.start, room = self.max_body - self.received
+        if size > room and not (self.streaming and room):
             raise HTTPError(f"a body over {self.max_body} bytes", 413)
         if self.streaming and size:
-            self.received += size
-            return self.piece(size)
-        return self.complete(self.piece(size)) if self.ended else NOTHING
+            self.left = min(size, room)
+            self.received += self.left
+            return self.read_piece(ENDLESS)
+        return self.complete(self.piece(<Py_ssize_t> size)) if self.ended else NOTHING
 
 
 cdef class RequestParser(Parser):

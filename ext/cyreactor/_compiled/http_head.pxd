@@ -26,6 +26,7 @@ cdef class Headers:
     cdef int add(self, const Field* field) except -1
     cdef int seal(self, const char* text, Py_ssize_t size) except -1
     cdef Py_ssize_t index_of(self, const char* name, Py_ssize_t size, Py_ssize_t start) noexcept
+    cdef bytes value(self, Py_ssize_t i)
     cdef tuple pair(self, Py_ssize_t i)
     cdef list pairs(self)
 

@@ -107,9 +107,7 @@ cdef class Headers:
         cdef Py_ssize_t size = 0
         cdef const char* wanted = name_of(name, &size)
         cdef Py_ssize_t i = self.index_of(wanted, size, 0)
-        if i < 0:
-            return default
-        return PyBytes_FromStringAndSize(self.text + self.fields[i].value, self.fields[i].value_size)
+        return default if i < 0 else self.value(i)
 
     def get_all(self, name):
         """The values of all fields of that name, in order."""
@@ -118,7 +116,7 @@ cdef class Headers:
         cdef Py_ssize_t i = self.index_of(wanted, size, 0)
         values = []
         while i >= 0:
-            values.append(PyBytes_FromStringAndSize(self.text + self.fields[i].value, self.fields[i].value_size))
+            values.append(self.value(i))
             i = self.index_of(wanted, size, i + 1)
         return values
 
@@ -192,12 +190,12 @@ cdef class Headers:
                 return i
         return -1
 
+    cdef bytes value(self, Py_ssize_t i):
+        return PyBytes_FromStringAndSize(self.text + self.fields[i].value, self.fields[i].value_size)
+
     cdef tuple pair(self, Py_ssize_t i):
-        cdef Field field = self.fields[i]
-        return (
-            PyBytes_FromStringAndSize(self.text + field.name, field.name_size),
-            PyBytes_FromStringAndSize(self.text + field.value, field.value_size),
-        )
+        name = PyBytes_FromStringAndSize(self.text + self.fields[i].name, self.fields[i].name_size)
+        return name, self.value(i)
 
     cdef list pairs(self):
         cdef Py_ssize_t i
