@@ -376,7 +376,7 @@ cdef class Response(Message):
         return PyBytes_FromStringAndSize(self.headers.text + self.reason_start, self.reason_size)
 
     cdef bint stays(self) noexcept:
-        return not self.endless and Message.stays(self)
+        return self.status < 200 or not self.endless and Message.stays(self)
 
     def __repr__(self):
         return f"<Response {self.status}>"
