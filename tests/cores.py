@@ -31,6 +31,7 @@ def _import(name: str) -> ModuleType | ImportError:
         package = importlib.import_module("cyreactor")
         importlib.import_module("cyreactor.cli")
         importlib.import_module("cyreactor.http")
+        importlib.import_module("cyreactor.testing")
     except ImportError as exc:
         return exc
     return package

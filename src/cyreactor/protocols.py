@@ -171,11 +171,8 @@ class FramedProtocol(Protocol):
         if self._paused:
             self._paused = False
             self.transport.resume_reading()
-            asyncio.get_running_loop().call_soon(self._deliver_held)
-
-    def _deliver_held(self) -> None:
-        if getattr(self.framer, "receiver", None) is None:
-            self._deliver()
+            if getattr(self.framer, "receiver", None) is None:  # else the connection does it
+                asyncio.get_running_loop().call_soon(self._deliver)
 
 
 class LineProtocol(FramedProtocol):

@@ -126,6 +126,10 @@ class Reactor(SocketCalls, loop.Loop, SelectorEventLoop):
 
         Raises RuntimeError on a closed loop, and in a callback: an iteration is no place for another.
         """
+        self._step(-1.0 if timeout is None else max(0.0, timeout))
+
+    def _step(self, longest: float) -> int:
+        """One iteration, as the running loop; how many events there were."""
         self._check_closed()
         if self.is_running():
             raise RuntimeError("This event loop is already running")
@@ -133,7 +137,7 @@ class Reactor(SocketCalls, loop.Loop, SelectorEventLoop):
         self._thread_id = threading.get_ident()
         events._set_running_loop(self)
         try:
-            self._iterate(-1.0 if timeout is None else max(0.0, timeout))
+            return self._iterate(longest)
         finally:
             self._thread_id = None
             events._set_running_loop(outer)

@@ -26,8 +26,9 @@ LAYERS = [
     {"framing*", "http/parsers", "sockets", "streams", "tls", "transport"},
     {"protocols", "reactor"},
     {"http/__init__"},
-    {"server"},
-    {"__init__"},
+    {"server", "testing/clock", "testing/memory", "testing/recorder"},
+    {"__init__", "testing/link"},
+    {"testing/__init__"},
     {"cli"},
     {"__main__"},
 ]
