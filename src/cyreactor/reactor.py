@@ -44,6 +44,8 @@ class Reactor(SocketCalls, loop.Loop, SelectorEventLoop):
     ``asyncio.AbstractEventLoop``.
     """
 
+    _closed = True  # until asyncio's __init__ says otherwise: its __del__ asks
+
     def __init__(self, selector: Any = None) -> None:
         self._listeners: dict[int, listener.Listener] = {}
         self._resting: WeakSet[Transport] = WeakSet()  # open, but perhaps not known to the poller

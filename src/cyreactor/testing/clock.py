@@ -5,10 +5,14 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar, TypeVarTuple
 
 from ..limits import ITERATIONS_TO_REST
 from ..reactor import Reactor
+from .memory import running
+
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
 
 # A sum of seconds may miss a deadline that is the same sum made otherwise by less than this.
 TOLERANCE = 1e-9
@@ -59,9 +63,17 @@ class TestReactor(Reactor):
         Raises RuntimeError in a callback, and where no rest comes: each iteration schedules another.
         """
         for _ in range(ITERATIONS_TO_REST):
-            if not self._step(0.0) and self._next_due() > self._manual_time:
+            if self._rests(self._step):
                 return
         raise RuntimeError(f"no rest in {ITERATIONS_TO_REST} iterations: something schedules itself for ever")
+
+    def call(self, function: Callable[[*Ts], T], *args: *Ts) -> T:
+        """Call a function as a callback is called: this reactor is the running loop meanwhile.
+
+        So are made protocols that ask for the running loop: ``reactor.call(MyProtocol)``.
+        """
+        with running(self):
+            return function(*args)
 
     def run_in_executor(self, executor: Any, func: Callable[..., Any], *args: Any) -> Any:
         """See ``asyncio.loop.run_in_executor``; the clock stands still until it is done."""
@@ -72,16 +84,19 @@ class TestReactor(Reactor):
 
     def _run_once(self) -> None:
         """One iteration of ``run_forever``; with nothing to do, jump or wait."""
-        if not self._iterate(0.0) and not self._stopping:
-            self._pass_time()
+        if self._rests(self._iterate) and not self._stopping:
+            due = self._next_due()
+            if due < math.inf and self._jumps and not self._jobs:
+                self._manual_time = due
+            else:
+                self._iterate(FOREVER)
         if self._stopping:
             self._poller.flush()
 
-    def _pass_time(self) -> None:
-        due = self._next_due()
-        if due <= self._manual_time:
-            return
-        if due < math.inf and self._jumps and not self._jobs:
-            self._manual_time = due
-        else:
-            self._iterate(FOREVER)
+    def _rests(self, iterate: Callable[[float], int]) -> bool:
+        """Whether one iteration, which does not wait, found nothing at all to do.
+
+        One that ran a call tells nothing: the kernel was asked before it.
+        """
+        busy = self._next_due() <= self._manual_time
+        return not iterate(0.0) and not busy and self._next_due() > self._manual_time

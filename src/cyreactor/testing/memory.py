@@ -155,7 +155,7 @@ class MemoryTransport(asyncio.Transport):
             return
         self._dispatching = True
         try:
-            with _running(self._loop):
+            with running(self._loop):
                 self._context.run(callback, *args)
         except BaseException as exc:
             self._force_close(exc if isinstance(exc, Exception) else None)
@@ -376,7 +376,7 @@ def _cut(data: bytes, cuts: Cuts) -> Iterator[bytes]:
 
 
 @contextmanager
-def _running(loop: asyncio.AbstractEventLoop | None) -> Iterator[None]:
+def running(loop: asyncio.AbstractEventLoop | None) -> Iterator[None]:
     """Make the loop the running one, where none runs."""
     if loop is None or events._get_running_loop() is not None:
         yield
