@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Callable
+from concurrent.futures import Executor
 from typing import Any, TypeVar, TypeVarTuple
 
 from ..limits import ITERATIONS_TO_REST
@@ -75,9 +76,11 @@ class TestReactor(Reactor):
         with running(self):
             return function(*args)
 
-    def run_in_executor(self, executor: Any, func: Callable[..., Any], *args: Any) -> Any:
+    def run_in_executor(
+        self, executor: Executor | None, func: Callable[[*Ts], T], *args: *Ts
+    ) -> asyncio.Future[T]:
         """See ``asyncio.loop.run_in_executor``; the clock stands still until it is done."""
-        job: asyncio.Future[Any] = super().run_in_executor(executor, func, *args)
+        job = super().run_in_executor(executor, func, *args)
         self._jobs.add(job)
         job.add_done_callback(self._jobs.discard)
         return job

@@ -17,7 +17,12 @@ class Link:
     """Two transports, ``a`` and ``b``: what one sends is what the other receives. See ``connect``."""
 
     def __init__(
-        self, a: asyncio.BaseProtocol, b: asyncio.BaseProtocol, cuts: Cuts, window: int, options: dict[str, Any]
+        self,
+        a: asyncio.BaseProtocol,
+        b: asyncio.BaseProtocol,
+        cuts: Cuts,
+        window: int,
+        options: dict[str, Any],
     ) -> None:
         self.a = MemoryTransport(a, room=window, **options)
         self.b = MemoryTransport(b, room=window, **options)
@@ -55,7 +60,9 @@ class Link:
 class _Way:
     """One direction: what is under way, and where it is cut."""
 
-    def __init__(self, source: MemoryTransport, target: MemoryTransport, cuts: int | list[int] | None) -> None:
+    def __init__(
+        self, source: MemoryTransport, target: MemoryTransport, cuts: int | list[int] | None
+    ) -> None:
         self.source = source
         self.target = target
         self.cuts = cuts

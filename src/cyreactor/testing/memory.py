@@ -400,4 +400,4 @@ def _make_sink(transport: MemoryTransport, protocol: Any) -> Any:
         return found
     if isinstance(protocol, asyncio.BufferedProtocol):
         return sinks.BufferedSink(protocol)
-    return sinks.ProtocolSink(protocol)  # type: ignore[arg-type]
+    return sinks.ProtocolSink(protocol)

@@ -35,40 +35,44 @@ class Call(NamedTuple):
 class Recorder(asyncio.Protocol):
     """A protocol that writes down what is called: the other end of a connection, in a test.
 
-    ``answer`` is what ``eof_received`` returns: true keeps the write side open after the peer's end.
+    ``half_open`` keeps the write side open after the end of the peer's stream.
     """
 
-    def __init__(self, *, answer: bool = False) -> None:
-        self.calls: list[Call] = []
+    def __init__(self, *, half_open: bool = False) -> None:
+        self.calls: list[Any] = []  # of Call, unless `called` writes down something else
         self.received = b""  # all of it
         self.transport: Any = None
-        self.answer = answer
+        self.half_open = half_open
+
+    def called(self, name: str, *args: Any) -> None:
+        """Write a call down; override it to write down something else."""
+        self.calls.append(Call(name, args))
 
     @property
     def names(self) -> list[str]:
-        """The names of the callbacks, in order."""
+        """The names of the callbacks that were called, in order."""
         return [call.name for call in self.calls]
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = transport
-        self.calls.append(Call("connection_made", (transport,)))
+        self.called("connection_made", transport)
 
     def data_received(self, data: bytes) -> None:
         self.received += data
-        self.calls.append(Call("data_received", (data,)))
+        self.called("data_received", data)
 
     def eof_received(self) -> bool:
-        self.calls.append(Call("eof_received"))
-        return self.answer
+        self.called("eof_received")
+        return self.half_open
 
     def pause_writing(self) -> None:
-        self.calls.append(Call("pause_writing"))
+        self.called("pause_writing")
 
     def resume_writing(self) -> None:
-        self.calls.append(Call("resume_writing"))
+        self.called("resume_writing")
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self.calls.append(Call("connection_lost", (exc,)))
+        self.called("connection_lost", exc)
 
 
 def record(protocol: asyncio.BaseProtocol, *names: str) -> list[Call]:
@@ -78,11 +82,11 @@ def record(protocol: asyncio.BaseProtocol, *names: str) -> list[Call]:
     protocol is not among those: it gets messages.
     """
     calls: list[Call] = []
-    for name in names or CALLBACKS:
+    framed = hasattr(protocol, "message_received")
+    for name in names or [name for name in CALLBACKS if not (framed and name == "data_received")]:
         method = getattr(protocol, name, None)
-        if method is None or (not names and name == "data_received" and hasattr(protocol, "message_received")):
-            continue
-        setattr(protocol, name, _recording(name, method, calls))
+        if method is not None:
+            setattr(protocol, name, _recording(name, method, calls))
     return calls
 
 
