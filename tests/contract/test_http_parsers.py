@@ -69,7 +69,9 @@ def test_forms_of_a_target(core, method, target):
 
 @pytest.mark.parametrize("host", ["", "a", "example.com:8080", "[::1]:80", "a%20b", "1.2.3.4"])
 def test_hosts(core, host):
-    assert request(core, f"GET / HTTP/1.1\r\nHost: {host}\r\n\r\n".encode()).headers.get("host") == host.encode()
+    assert (
+        request(core, f"GET / HTTP/1.1\r\nHost: {host}\r\n\r\n".encode()).headers.get("host") == host.encode()
+    )
 
 
 def test_an_old_request_needs_no_host(core):
@@ -114,11 +116,15 @@ def test_upgrade_is_ignored_in_http_1_0(core):
 
 @pytest.mark.parametrize(
     ("fields", "expects"),
-    [("Expect: 100-continue\r\nContent-Length: 3\r\n", True), ("Expect: 100-CONTINUE\r\nContent-Length: 1\r\n", True),
-     ("Expect: x, 100-continue\r\nTransfer-Encoding: chunked\r\n", True),
-     ("Expect: 100-continue\r\nContent-Length: 0\r\n", False), ("Expect: 100-continue\r\n", False),
-     ("Expect: 200\r\nContent-Length: 3\r\n", False)],
-)  # fmt: skip
+    [
+        ("Expect: 100-continue\r\nContent-Length: 3\r\n", True),
+        ("Expect: 100-CONTINUE\r\nContent-Length: 1\r\n", True),
+        ("Expect: x, 100-continue\r\nTransfer-Encoding: chunked\r\n", True),
+        ("Expect: 100-continue\r\nContent-Length: 0\r\n", False),
+        ("Expect: 100-continue\r\n", False),
+        ("Expect: 200\r\nContent-Length: 3\r\n", False),
+    ],
+)
 def test_expects_continue(core, fields, expects):
     parser = core.http.RequestParser(streaming=True)
     parser.feed(POST + fields.encode() + b"\r\n")
@@ -134,7 +140,7 @@ def test_headers_are_a_sequence_of_pairs(core):
     assert len(headers) == 3
     assert headers[0] == (b"Host", b"a") == headers[-3]
     assert headers[1:] == [(b"A", b"1"), (b"a", b"2")]
-    assert list(reversed(headers))[0] == (b"a", b"2")
+    assert next(reversed(headers)) == (b"a", b"2")
     assert headers.index((b"A", b"1")) == 1
     assert headers.count((b"a", b"2")) == 1
     assert headers == list(headers) == core.http.Headers(headers)
@@ -165,7 +171,14 @@ def test_headers_made_by_hand(core):
     headers = core.http.Headers([(b"A", b"x y"), (bytearray(b"b"), b"")])
     assert list(headers) == [(b"A", b"x y"), (b"b", b"")]
     assert list(core.http.Headers()) == []
-    for name, value in [(b"", b""), (b"a b", b""), (b"a:", b""), (b"a", b"\r\n"), (b"a", b" x"), (b"a", b"\0")]:
+    for name, value in [
+        (b"", b""),
+        (b"a b", b""),
+        (b"a:", b""),
+        (b"a", b"\r\n"),
+        (b"a", b" x"),
+        (b"a", b"\0"),
+    ]:
         with pytest.raises(ValueError):
             core.http.Headers([(name, value)])
 
@@ -190,18 +203,31 @@ def test_a_message_outlives_its_parser(core):
 
 @pytest.mark.parametrize(
     ("data", "body", "trailers"),
-    [(POST + b"Content-Length: 5\r\n\r\nhello", b"hello", []), (POST + b"Content-Length: 005\r\n\r\nhello", b"hello", []),
-     (POST + b"Content-Length: 0\r\n\r\n", b"", []), (POST + b"\r\n", b"", []), (CHUNKED + b"0\r\n\r\n", b"", []),
-     (CHUNKED + b"3\r\nhel\r\n002;x=y\r\nlo\r\n0\r\n\r\n", b"hello", []),
-     (CHUNKED + b"A\r\n0123456789\r\n0000\r\n\r\n", b"0123456789", []),
-     (CHUNKED + b"a\r\n\r\n\r\n\r\n\r\n\r\n\r\n0;\r\nA: 1\r\nB:\r\n\r\n", b"\r\n" * 5, [(b"A", b"1"), (b"B", b"")])],
-)  # fmt: skip
+    [
+        (POST + b"Content-Length: 5\r\n\r\nhello", b"hello", []),
+        (POST + b"Content-Length: 005\r\n\r\nhello", b"hello", []),
+        (POST + b"Content-Length: 0\r\n\r\n", b"", []),
+        (POST + b"\r\n", b"", []),
+        (CHUNKED + b"0\r\n\r\n", b"", []),
+        (CHUNKED + b"3\r\nhel\r\n002;x=y\r\nlo\r\n0\r\n\r\n", b"hello", []),
+        (CHUNKED + b"A\r\n0123456789\r\n0000\r\n\r\n", b"0123456789", []),
+        (
+            CHUNKED + b"a\r\n\r\n\r\n\r\n\r\n\r\n\r\n0;\r\nA: 1\r\nB:\r\n\r\n",
+            b"\r\n" * 5,
+            [(b"A", b"1"), (b"B", b"")],
+        ),
+    ],
+)
 def test_bodies(core, data, body, trailers):
     for pieces in ([data], single_bytes(data)):
         ([message], ending) = parsed(core.http.RequestParser(), pieces)
         assert (message["body"], message["trailers"], ending) == (body, trailers, (0, False))
         streamed, ending = parsed(core.http.RequestParser(streaming=True), pieces)
-        assert streamed == [message | {"body": b"", "trailers": []}, *([body] if body else []), ("End", trailers)]
+        assert streamed == [
+            message | {"body": b"", "trailers": []},
+            *([body] if body else []),
+            ("End", trailers),
+        ]
 
 
 def test_pipelining(core):
