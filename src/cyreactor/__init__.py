@@ -1,6 +1,6 @@
 """cyreactor: network protocols in Python, as fast as the kernel lets them run."""
 
-from . import framing
+from . import framing, resp
 from ._backend import backend
 from .errors import FramingError
 from .protocols import (
@@ -34,6 +34,7 @@ __all__ = [
     "backend",
     "framing",
     "new_event_loop",
+    "resp",
     "run",
     "serve",
 ]

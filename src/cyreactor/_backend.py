@@ -11,7 +11,7 @@ from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING
 
-MODULES = ("sink", "intake", "framing", "poller", "endpoint", "connection", "datagram", "listener", "loop")
+MODULES = ("sink", "intake", "framing", "resp", "poller", "endpoint", "connection", "datagram", "listener", "loop")
 
 
 def _load(core: str) -> dict[str, ModuleType]:
@@ -40,8 +40,9 @@ if TYPE_CHECKING:
     from ._pure import listener as listener
     from ._pure import loop as loop
     from ._pure import poller as poller
+    from ._pure import resp as resp
     from ._pure import sink as sink
 else:
-    sink, intake, framing, poller, endpoint, connection, datagram, listener, loop = (
+    sink, intake, framing, resp, poller, endpoint, connection, datagram, listener, loop = (
         _core[name] for name in MODULES
     )

@@ -11,21 +11,23 @@ from cores import CORES, load_core
 import cyreactor
 
 PACKAGE = Path(cyreactor.__file__).parent
-MODULES = ("sink", "intake", "framing", "poller", "endpoint", "connection", "datagram", "listener", "loop")
+MODULES = ("sink", "intake", "framing", "resp", "poller", "endpoint", "connection", "datagram", "listener", "loop")
 
 # Who may be imported, in this order: a module imports only from rows above its own.
 LAYERS = [
     {"errors", "limits", "_seams"},
+    {"_resp"},
     {"sink"},
     {"intake", "poller"},
     {"framing"},
+    {"resp"},
     {"endpoint"},
     {"connection", "datagram", "listener"},
     {"loop"},
     {"_backend"},
     {"framing*", "sockets", "tls", "transport"},
     {"protocols", "reactor"},
-    {"server"},
+    {"resp*", "server"},
     {"__init__"},
     {"cli"},
     {"__main__"},
