@@ -11,7 +11,10 @@ from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING
 
-MODULES = ("sink", "intake", "framing", "resp", "poller", "endpoint", "connection", "datagram", "listener", "loop")
+MODULES = (
+    "sink", "intake", "framing", "resp_encoding", "resp", "poller", "endpoint", "connection", "datagram",
+    "listener", "loop",
+)  # fmt: skip
 
 
 def _load(core: str) -> dict[str, ModuleType]:
@@ -41,8 +44,9 @@ if TYPE_CHECKING:
     from ._pure import loop as loop
     from ._pure import poller as poller
     from ._pure import resp as resp
+    from ._pure import resp_encoding as resp_encoding
     from ._pure import sink as sink
 else:
-    sink, intake, framing, resp, poller, endpoint, connection, datagram, listener, loop = (
-        _core[name] for name in MODULES
-    )
+    (
+        sink, intake, framing, resp_encoding, resp, poller, endpoint, connection, datagram, listener, loop,
+    ) = (_core[name] for name in MODULES)  # fmt: skip

@@ -1,4 +1,4 @@
-"""The rare parts of RESP, written once for both cores: types that Python lacks, inline commands, odd numbers."""
+"""The rare parts of RESP, written once for both cores: types that Python lacks, inline commands, scalars."""
 
 from __future__ import annotations
 
@@ -146,16 +146,11 @@ def as_word(word: Any) -> bytes:
         return word.encode("utf-8", "surrogateescape")
     if isinstance(word, (bytes, bytearray, memoryview)):
         return bytes(word)
-    if isinstance(word, (int, float)) and not isinstance(word, bool):
-        return b"%a" % word
+    if isinstance(word, int) and not isinstance(word, bool):
+        return b"%d" % word
+    if isinstance(word, float):
+        return repr(float(word)).encode()
     raise TypeError(f"a word of a command must be bytes, str, int or float, not {type(word).__name__!r}")
-
-
-def as_words(message: Any) -> list[Any] | tuple[Any, ...]:
-    """A command that is to be sent; a str would be taken for its letters."""
-    if not isinstance(message, (list, tuple)):
-        raise TypeError(f"a command is a list or tuple of words, not {type(message).__name__!r}")
-    return message
 
 
 def as_version(version: int) -> int:

@@ -13,17 +13,19 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, ClassVar
 
-from ._backend import resp as _resp
+from ._backend import resp as _core
+from ._backend import resp_encoding as _encoding
 from ._resp import Push, Verbatim
 from .errors import FramingError, ReplyError, RESPError
 from .limits import RESP_ELEMENTS, RESP_MESSAGE_LIMIT
 from .protocols import AnyFramer, FramedProtocol
 
-CommandParser = _resp.CommandParser
-ReplyParser = _resp.ReplyParser
-encode_command = _resp.encode_command
-encode_replies = _resp.encode_replies
-encode_reply = _resp.encode_reply
+CommandParser = _core.CommandParser
+ReplyParser = _core.ReplyParser
+encode_command = _encoding.encode_command
+encode_commands = _encoding.encode_commands
+encode_replies = _encoding.encode_replies
+encode_reply = _encoding.encode_reply
 
 
 class RESPProtocol(FramedProtocol):
@@ -87,6 +89,7 @@ __all__ = [
     "ReplyParser",
     "Verbatim",
     "encode_command",
+    "encode_commands",
     "encode_replies",
     "encode_reply",
 ]

@@ -11,7 +11,10 @@ from cores import CORES, load_core
 import cyreactor
 
 PACKAGE = Path(cyreactor.__file__).parent
-MODULES = ("sink", "intake", "framing", "resp", "poller", "endpoint", "connection", "datagram", "listener", "loop")
+MODULES = (
+    "sink", "intake", "framing", "resp_encoding", "resp", "poller", "endpoint", "connection", "datagram",
+    "listener", "loop",
+)  # fmt: skip
 
 # Who may be imported, in this order: a module imports only from rows above its own.
 LAYERS = [
@@ -19,7 +22,7 @@ LAYERS = [
     {"_resp"},
     {"sink"},
     {"intake", "poller"},
-    {"framing"},
+    {"framing", "resp_encoding"},
     {"resp"},
     {"endpoint"},
     {"connection", "datagram", "listener"},

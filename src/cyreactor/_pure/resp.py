@@ -11,7 +11,7 @@ its end is there, or cannot come any more.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from .._resp import (
@@ -19,10 +19,6 @@ from .._resp import (
     Push,
     as_error,
     as_verbatim,
-    as_version,
-    as_word,
-    as_words,
-    encode_scalar,
     printable,
     split_inline,
 )
@@ -36,8 +32,9 @@ from ..limits import (
     RESP_MESSAGE_LIMIT,
 )
 from .framing import NOTHING, Framer
+from .resp_encoding import encode_commands, encode_replies, encode_reply
 
-# What `_value` and `_close` return when there is no value yet: go on with the next element.
+# What `_value` returns where a container opens, and one gives that closes without being a value.
 MORE: Any = object()
 
 # The first bytes of elements.
@@ -48,7 +45,7 @@ ARRAY, MAP, SET, PUSH, ATTRIBUTE = b"*%~>|"
 class Parser(Framer):
     """What both directions have in common: lines, lengths, bulk strings, limits."""
 
-    __slots__ = ("after", "elements", "items", "max_elements", "remaining", "sought", "version")
+    __slots__ = ("after", "max_elements", "sought", "version")
 
     def __init__(self, max_length: int = RESP_MESSAGE_LIMIT, max_elements: int = RESP_ELEMENTS) -> None:
         super().__init__(max_length)
@@ -56,8 +53,8 @@ class Parser(Framer):
             raise ValueError(f"max_elements must be a positive number, not {max_elements!r}")
         self.max_elements = max_elements
         self.version = 2  # of the protocol, for what is sent
-        self.after = 0  # where the length that was read last ends
-        self._forget()
+        self.after = 0  # where the length or the string that was read last ends, in `data`
+        self.sought = 0  # bytes from `scanned` on that hold no end of a line
 
     def expect_raw(self, count: int) -> None:
         super().expect_raw(count)
@@ -69,16 +66,7 @@ class Parser(Framer):
 
     def _forget(self) -> None:
         """Nothing is known of the message at `start`."""
-        self.scanned = 0  # what is parsed already, from `start` on
-        self.sought = 0  # bytes from there on that hold no end of a line
-        self.items: Any = None  # the container that is being filled; None between messages
-        self.remaining = 0  # elements that it still lacks
-        self.elements = 0  # announced by all containers of this message
-
-    def _whole(self, message: Any, end: int) -> Any:
-        self.start = end
-        self._forget()
-        return message
+        self.scanned = self.sought = 0
 
     def _line(self, data: bytes | bytearray, at: int, limit: int, name: str) -> int:
         """Where the LF of a line is, which the limit includes; -1 while it is incomplete."""
@@ -100,17 +88,16 @@ class Parser(Framer):
                 return int(digits)
             if digits == b"-1":
                 return -1
+            if digits == b"?":
+                raise self._broken("streamed types are not supported")
         raise self._invalid_length(name)
 
-    def _bulk(self, data: bytes | bytearray, at: int) -> Any:
-        """The bulk string there, None for null; NOTHING while it is incomplete."""
+    def _string(self, data: bytes | bytearray, at: int) -> Any:
+        """The bulk string there, None for null, with `after` behind it; NOTHING while it is incomplete."""
         length = self._length(data, at, "bulk")
-        if length == -2:
-            return NOTHING
-        body = self.after
         if length < 0:
-            self.scanned = body - self.start
-            return None
+            return None if length == -1 else NOTHING
+        body = self.after
         end = body + length
         if end + 2 - self.start > self.max_length:
             raise self._invalid_length("bulk")
@@ -118,7 +105,7 @@ class Parser(Framer):
             return NOTHING
         if data[end] != 13 or data[end + 1] != 10:
             raise self._broken("bulk string without CRLF at its end")
-        self.scanned = end + 2 - self.start
+        self.after = end + 2
         return bytes(data[body:end])
 
     def _invalid_length(self, name: str) -> RESPError:
@@ -141,7 +128,12 @@ class CommandParser(Parser):
     it to 3.
     """
 
-    __slots__ = ()
+    __slots__ = ("items", "remaining")
+
+    def __init__(self, max_length: int = RESP_MESSAGE_LIMIT, max_elements: int = RESP_ELEMENTS) -> None:
+        super().__init__(max_length, max_elements)
+        self.items: list[bytes] | None = None  # the words of the command that is coming
+        self.remaining = 0  # words that it still lacks
 
     def frame(self, message: Any) -> bytes:
         """The reply as it goes over the wire."""
@@ -166,59 +158,99 @@ class CommandParser(Parser):
                 self.transport.write(encode_reply(exc))
             raise
 
+    def _forget(self) -> None:
+        super()._forget()
+        self.items = None
+
     def _cut(self, data: bytes | bytearray, start: int) -> Any:
         while self.items is None:
-            if self.start == len(data):
+            start = self.start
+            if start == len(data):
                 return NOTHING
-            if data[self.start] != ARRAY:
-                words = self._inline(data, self.start)
-                if words is None or words:
-                    return NOTHING if words is None else words
-            elif not self._begin(data, self.start):
-                return NOTHING
+            if data[start] == ARRAY:
+                if not self._begin(data, start):
+                    return NOTHING
+            else:
+                words = self._inline(data, start)
+                if words is NOTHING or words:
+                    return words
         while self.remaining:
-            at = self.start + self.scanned
+            at = start + self.scanned
             if at == len(data):
                 return NOTHING
             if data[at] != BULK:
                 raise self._broken(f"expected '$', got {printable(data[at])}")
-            word = self._bulk(data, at)
+            word = self._string(data, at)
             if word is NOTHING:
                 return NOTHING
             if word is None:
                 raise self._invalid_length("bulk")
             self.items.append(word)
             self.remaining -= 1
-        return self._whole(self.items, self.start + self.scanned)
+            self.scanned = self.after - start
+        items, self.items = self.items, None
+        self.start = start + self.scanned
+        self.scanned = 0
+        return items
 
     def _begin(self, data: bytes | bytearray, start: int) -> bool:
-        """Whether the head of an array is there."""
+        """Whether the head of an array is there; an empty one is passed over."""
         count = self._length(data, start, "mbulk")
         if count == -2:
             return False
         if count > self.max_elements:
             raise self._invalid_length("mbulk")
         if count <= 0:
-            self._whole(None, self.after)
+            self.start = self.after
         else:
             self.items = []
             self.remaining = count
             self.scanned = self.after - start
         return True
 
-    def _inline(self, data: bytes | bytearray, start: int) -> list[bytes] | None:
-        """The words of the line; None while it is incomplete."""
+    def _inline(self, data: bytes | bytearray, start: int) -> Any:
+        """The words of the line; NOTHING while it is incomplete."""
         mark = self._line(data, start, min(RESP_LINE_LIMIT, self.max_length), "inline request")
         if mark < 0:
-            return None
+            return NOTHING
         try:
             words = split_inline(bytes(data[start:mark]))
         except ValueError as exc:
             raise self._broken(str(exc)) from None
         if len(words) > self.max_elements:
             raise self._invalid_length("mbulk")
-        self._whole(None, mark + 1)
+        self.start = mark + 1
         return words
+
+
+class Container:
+    """An array, a map, a set, a push or an attribute that is being filled."""
+
+    __slots__ = ("frozen", "items", "kind", "outer", "remaining")
+
+    def __init__(self, kind: int, count: int, outer: Container | None) -> None:
+        self.kind = kind
+        self.remaining = count  # elements that it still lacks, keys and values counted
+        self.items: list[Any] = []
+        self.outer = outer  # the one that this is an element of
+        # It is a key of a map or a member of a set, or is in one.
+        self.frozen: bool = outer is not None and (
+            outer.frozen
+            or outer.kind == SET
+            or (outer.kind in (MAP, ATTRIBUTE) and outer.remaining % 2 == 0)
+        )
+
+    def filled(self) -> Any:
+        """What it is in Python."""
+        items = self.items
+        if self.kind == ARRAY:
+            return tuple(items) if self.frozen else items
+        if self.kind == SET:
+            return frozenset(items) if self.frozen else set(items)
+        if self.kind == PUSH:
+            return Push(items)
+        pairs = dict(zip(items[::2], items[1::2], strict=True))
+        return tuple(pairs.items()) if self.frozen and self.kind == MAP else pairs
 
 
 class ReplyParser(Parser):
@@ -234,27 +266,32 @@ class ReplyParser(Parser):
     elements, those of nested containers included; containers nest 64 deep.
     """
 
-    __slots__ = ("attributes", "coming", "frozen", "kind", "outer")
+    __slots__ = ("attributes", "coming", "depth", "elements", "top")
+
+    def __init__(self, max_length: int = RESP_MESSAGE_LIMIT, max_elements: int = RESP_ELEMENTS) -> None:
+        super().__init__(max_length, max_elements)
+        self.top: Container | None = None  # what is being filled
+        self.depth = 0  # containers around the next element
+        self.elements = 0  # announced by all containers of this reply
+        self.coming: dict[Any, Any] | None = None  # the attributes of this reply
+        self.attributes: dict[Any, Any] | None = None
 
     def frame(self, message: Any) -> bytes:
         """The command as it goes over the wire: a list or tuple of its words."""
-        return encode_command(*as_words(message))
+        return encode_commands((message,))
 
     def frame_all(self, messages: Iterable[Any]) -> bytes:
         """Several commands as they go over the wire."""
-        return b"".join([encode_command(*as_words(message)) for message in messages])
+        return encode_commands(messages)
 
     def send(self, message: Any) -> None:
         """Write a command to the transport."""
-        self.transport.write(encode_command(*as_words(message)))
+        self.transport.write(encode_commands((message,)))
 
     def _forget(self) -> None:
         super()._forget()
-        self.kind = ARRAY  # of `items`
-        self.frozen = False  # they are, or are in, a key of a map or a member of a set
-        self.outer: list[Any] = []  # the containers around, each with its remaining, kind and frozen
-        self.coming: dict[Any, Any] | None = None  # the attributes of this message
-        self.attributes: dict[Any, Any] | None = None
+        self.top = self.coming = self.attributes = None
+        self.depth = self.elements = 0
 
     def _cut(self, data: bytes | bytearray, start: int) -> Any:
         while True:
@@ -264,30 +301,40 @@ class ReplyParser(Parser):
             value = self._value(data, at)
             if value is NOTHING:
                 return NOTHING
+            self.scanned = self.after - start
             if self.scanned > self.max_length:
                 raise self._too_long()
             while value is not MORE:
-                if self.items is None:
-                    return self._reply(value, start + self.scanned)
-                self.items.append(value)
-                self.remaining -= 1
-                if self.remaining:
+                top = self.top
+                if top is None:
+                    return self._whole(value)
+                top.items.append(value)
+                top.remaining -= 1
+                if top.remaining:
                     break
-                value = self._close()
+                value = self._close(top)
 
-    def _reply(self, value: Any, end: int) -> Any:
-        attributes = self.coming
-        self._whole(None, end)
-        self.attributes = attributes
+    def _whole(self, value: Any) -> Any:
+        self.start = self.after
+        self.scanned = self.elements = 0
+        self.attributes, self.coming = self.coming, None
         return value
 
     def _value(self, data: bytes | bytearray, at: int) -> Any:
-        """The element that starts there; MORE where a container opens, NOTHING while it is incomplete."""
+        """The element that starts there, with `after` behind it; MORE where a container opens.
+
+        NOTHING while it is incomplete.
+        """
         kind = data[at]
-        if kind in (BULK, BULK_ERROR, VERBATIM):
-            return self._string(data, at, kind)
+        if kind == BULK:
+            return self._string(data, at)
         if kind in (ARRAY, MAP, SET, PUSH, ATTRIBUTE):
             return self._open(data, at, kind)
+        if kind in (BULK_ERROR, VERBATIM):
+            return self._text(data, at, kind)
+        return self._scalar(data, at, kind)
+
+    def _scalar(self, data: bytes | bytearray, at: int, kind: int) -> Any:
         convert = CONVERTERS.get(kind)
         if convert is None:
             raise self._broken(f"unknown type {printable(kind)}")
@@ -298,131 +345,51 @@ class ReplyParser(Parser):
         line = bytes(data[at + 1 : mark - 1])
         if data[mark - 1] != 13 or 13 in line:
             raise self._broken("line without CRLF at its end")
-        self.scanned = mark + 1 - self.start
-        try:
-            return convert(line)
-        except ValueError as exc:
-            raise self._broken(str(exc)) from None
+        self.after = mark + 1
+        return self._converted(convert, line)
 
-    def _string(self, data: bytes | bytearray, at: int, kind: int) -> Any:
-        self._refuse_streamed(data, at)
-        text = self._bulk(data, at)
-        if kind == BULK or text is NOTHING:
-            return text
+    def _text(self, data: bytes | bytearray, at: int, kind: int) -> Any:
+        """An error or a verbatim string that is sent as a bulk string is."""
+        text = self._string(data, at)
+        if text is NOTHING:
+            return NOTHING
         if text is None:
             raise self._invalid_length("bulk")
-        if kind == BULK_ERROR:
-            return as_error(text)
+        return self._converted(as_error if kind == BULK_ERROR else as_verbatim, text)
+
+    def _converted(self, convert: Callable[[bytes], Any], text: bytes) -> Any:
         try:
-            return as_verbatim(text)
+            return convert(text)
         except ValueError as exc:
             raise self._broken(str(exc)) from None
 
     def _open(self, data: bytes | bytearray, at: int, kind: int) -> Any:
-        """Begin a container: MORE, or at once its value where it is empty; NOTHING while it is incomplete."""
-        self._refuse_streamed(data, at)
+        """Begin a container: MORE, or its value at once where it is empty; NOTHING while it is incomplete."""
         count = self._length(data, at, "mbulk")
         if count == -2:
             return NOTHING
-        self.scanned = self.after - self.start
         if count == -1 and kind == ARRAY:
             return None
         if kind in (MAP, ATTRIBUTE):
             count *= 2
-        self.elements += count
-        if count < 0 or self.elements > self.max_elements:
+        if count < 0 or count > self.max_elements - self.elements:
             raise self._invalid_length("mbulk")
-        if kind == PUSH and self.items is not None:
+        self.elements += count
+        if kind == PUSH and self.top is not None:
             raise self._broken("push inside of a reply")
-        if len(self.outer) == RESP_DEPTH:
+        if self.depth == RESP_DEPTH:
             raise self._broken(f"nested deeper than {RESP_DEPTH}")
-        is_key = self.kind == SET or (self.kind in (MAP, ATTRIBUTE) and self.remaining % 2 == 0)
-        self.outer.append((self.items, self.remaining, self.kind, self.frozen))
-        self.frozen = self.frozen or is_key
-        self.items, self.remaining, self.kind = [], count, kind
-        return MORE if count else self._close()
+        self.depth += 1
+        self.top = top = Container(kind, count, self.top)
+        return MORE if count else self._close(top)
 
-    def _close(self) -> Any:
-        """The container that was filled as a value, with the one around it in its place."""
-        kind, items, frozen = self.kind, self.items, self.frozen
-        self.items, self.remaining, self.kind, self.frozen = self.outer.pop()
-        if kind == ARRAY:
-            return tuple(items) if frozen else items
-        if kind == SET:
-            return frozenset(items) if frozen else set(items)
-        if kind == PUSH:
-            return Push(items)
-        pairs = dict(zip(items[::2], items[1::2], strict=True))
-        if kind == MAP:
-            return tuple(pairs.items()) if frozen else pairs
-        if self.items is None:
-            self.coming = pairs
+    def _close(self, top: Container) -> Any:
+        """The value of the container that was filled; MORE for an attribute, which is none."""
+        self.top = top.outer
+        self.depth -= 1
+        value = top.filled()
+        if top.kind != ATTRIBUTE:
+            return value
+        if self.top is None:
+            self.coming = value
         return MORE
-
-    def _refuse_streamed(self, data: bytes | bytearray, at: int) -> None:
-        if len(data) > at + 1 and data[at + 1] == 63:
-            raise self._broken("streamed types are not supported")
-
-
-# --- what is sent ---
-
-
-def encode_command(*words: Any) -> bytes:
-    """A command as an array of bulk strings. Words are bytes-like objects, str, int or float."""
-    pieces = [b"*%d\r\n" % len(words)]
-    for word in words:
-        body = word if type(word) is bytes else as_word(word)
-        pieces.append(b"$%d\r\n%b\r\n" % (len(body), body))
-    return b"".join(pieces)
-
-
-def encode_reply(value: Any, version: int = 2) -> bytes:
-    """A Python value as a reply of the protocol's version 2 or 3.
-
-    str is a simple string (ValueError where it holds a CR or LF), a bytes-like object a bulk string,
-    an exception an error: a ReplyError as it is, any other after ``ERR``. In version 2, which has no
-    such types, None is a null bulk string, a bool the integer 1 or 0, a float and an integer of more
-    than 64 bits a bulk string, a dict an array of keys and values, a set and a Push an array.
-
-    Raises TypeError for other types and ValueError for what is nested deeper than a parser takes.
-    """
-    pieces: list[bytes] = []
-    put(pieces, value, as_version(version), 0)
-    return b"".join(pieces)
-
-
-def encode_replies(values: Iterable[Any], version: int = 2) -> bytes:
-    """Several values as replies one after the other, see ``encode_reply``."""
-    pieces: list[bytes] = []
-    as_version(version)
-    for value in values:
-        put(pieces, value, version, 0)
-    return b"".join(pieces)
-
-
-def put(pieces: list[bytes], value: Any, version: int, depth: int) -> None:
-    """Encode a value that is `depth` containers deep."""
-    kind = type(value)
-    if kind is bytes:
-        pieces.append(b"$%d\r\n%b\r\n" % (len(value), value))
-    elif isinstance(value, (list, tuple, set, frozenset, dict)):
-        put_container(pieces, value, version, depth)
-    else:
-        pieces.append(encode_scalar(value, version))
-
-
-def put_container(pieces: list[bytes], value: Any, version: int, depth: int) -> None:
-    if depth == RESP_DEPTH:
-        raise ValueError(f"a reply must not be nested deeper than {RESP_DEPTH}")
-    items = value
-    mark, count = b"*", len(value)
-    if isinstance(value, dict):
-        mark, count = (b"%", count) if version == 3 else (mark, 2 * count)
-        items = [item for pair in value.items() for item in pair]
-    elif version == 3 and isinstance(value, (set, frozenset)):
-        mark = b"~"
-    elif version == 3 and isinstance(value, Push):
-        mark = b">"
-    pieces.append(b"%b%d\r\n" % (mark, count))
-    for item in items:
-        put(pieces, item, version, depth + 1)
