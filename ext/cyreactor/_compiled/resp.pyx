@@ -13,9 +13,13 @@ set the bytes stay where they are: whoever would move them gets a RuntimeError.
 
 cimport cython
 from cpython.bytes cimport PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.list cimport PyList_GET_SIZE
 from cpython.long cimport PyLong_FromLongLong
 from cpython.unicode cimport PyUnicode_DecodeUTF8
-from libc.string cimport memchr
+from cpython.object cimport PyObject
+from cpython.ref cimport Py_DECREF, Py_INCREF
+from libc.stdlib cimport free, realloc
+from libc.string cimport memchr, memcpy
 
 from .framing cimport BROKEN, Framer, Verdict
 from .resp_encoding cimport encode_commands, encode_replies, encode_reply
@@ -25,6 +29,9 @@ from cyreactor._resp import CONVERTERS, Push, as_error, as_verbatim, printable, 
 from cyreactor.errors import FramingError, RESPError
 
 from .framing import NOTHING as NOTHING_YET
+
+cdef extern from "Python.h":
+    double PyOS_string_to_double(const char* text, char** end, PyObject* overflow) except? -1
 
 cdef Py_ssize_t GATHER_FROM = limits.GATHER_FROM
 cdef int RESP_DEPTH = limits.RESP_DEPTH
@@ -42,6 +49,7 @@ cdef object MORE = object()
 # The first bytes of elements.
 cdef enum:
     STRING = 43         # +
+    DOUBLE = 44         # ,
     INTEGER = 58        # :
     BULK = 36           # $
     BULK_ERROR = 33     # !
@@ -52,8 +60,11 @@ cdef enum:
     PUSH = 62           # >
     ATTRIBUTE = 124     # |
 
-# A length that is read at once has at most so many digits: it cannot overflow.
-cdef int QUICK_DIGITS = 18
+cdef enum:
+    QUICK_DIGITS = 18   # an integer of so many cannot overflow, neither can twice as much
+
+# Bytes of the smallest element.
+cdef Py_ssize_t SMALLEST = 3
 
 
 cdef class Parser(Framer):
@@ -89,6 +100,10 @@ cdef class Parser(Framer):
         self.parsing = True
         try:
             message = self.cut_raw() if self.raw >= 0 else self.parse()
+        except BaseException as exc:
+            if exc is not self.failure:
+                self.forget()  # no memory, or Ctrl-C: the message is still there, begin it again
+            raise
         finally:
             self.parsing = False
         if message is NOTHING and self.start > READ_SIZE // 2:
@@ -129,30 +144,19 @@ cdef class Parser(Framer):
     @cython.final
     cdef Py_ssize_t read_length(self, const char* data, Py_ssize_t size, Py_ssize_t at, str name) except -3:
         """The length in the line, -1 for null, with `after` behind it; -2 while it is incomplete."""
-        cdef Py_ssize_t i = at + 1, length = 0
-        cdef Py_ssize_t stop = min(size - 1, i + QUICK_DIGITS)  # one byte more is there, for the LF
-        while i < stop and 48 <= data[i] <= 57:
-            length = length * 10 + data[i] - 48
-            i += 1
-        if i == at + 1 or i >= size - 1 or data[i] != 13 or data[i + 1] != 10:
-            return self.read_odd_length(data, size, at, name)
-        if data[at + 1] == 48 and i > at + 2:
-            self.invalid_length(name)
-        self.sought = 0
-        self.after = i + 2
-        return length
-
-    @cython.final
-    cdef Py_ssize_t read_odd_length(self, const char* data, Py_ssize_t size, Py_ssize_t at, str name) except -3:
-        """The same of a line that is incomplete, or wrong, or says null, or is over all limits."""
-        cdef Py_ssize_t mark = self.line(data, size, at, RESP_HEADER_LIMIT, f"{name} count string")
+        cdef Py_ssize_t mark
+        cdef long long length
+        cdef char sign
+        mark = quick_integer(data, size, at, &length)
+        sign = data[at + 1] if mark else 0
+        if mark and (length == -1 and mark == at + 5 if sign == 45 else sign != 48 or mark == at + 4):
+            self.sought = 0
+            self.after = mark
+            return length
+        mark = self.line(data, size, at, RESP_HEADER_LIMIT, f"{name} count string")
         if mark < 0:
             return -2
-        digits = PyBytes_FromStringAndSize(data + at + 1, mark - at - 1)
-        if digits == b"-1\r":
-            self.after = mark + 1
-            return -1
-        if digits == b"?\r":
+        if mark == at + 3 and data[at + 1] == 63 and data[at + 2] == 13:
             self.broken("streamed types are not supported")
         self.invalid_length(name)
 
@@ -248,7 +252,7 @@ cdef class CommandParser(Parser):
                 return NOTHING
             if word is None:
                 self.invalid_length("bulk")
-            items.append(word)
+            fill(items, &self.filled, word)
             self.remaining -= 1
             self.scanned = self.after
         self.items = None
@@ -266,7 +270,8 @@ cdef class CommandParser(Parser):
         if count <= 0:
             self.start += self.after
         else:
-            self.items = []
+            self.items = places(count, size - self.after)
+            self.filled = 0
             self.remaining = count
             self.scanned = self.after
         return True
@@ -286,25 +291,6 @@ cdef class CommandParser(Parser):
             self.invalid_length("mbulk")
         self.start += mark + 1
         return words
-
-
-@cython.final
-@cython.no_gc  # nobody else ever sees one, and it refers to none that refers to it
-@cython.freelist(16)
-cdef class Container:
-    """An array, a map, a set, a push or an attribute that is being filled."""
-
-    cdef object filled(self):
-        """What it is in Python."""
-        cdef list items = self.items
-        if self.kind == ARRAY:
-            return tuple(items) if self.frozen else items
-        if self.kind == SET:
-            return frozenset(items) if self.frozen else set(items)
-        if self.kind == PUSH:
-            return Push(items)
-        pairs = dict(zip(items[::2], items[1::2]))
-        return tuple(pairs.items()) if self.frozen and self.kind == MAP else pairs
 
 
 cdef class ReplyParser(Parser):
@@ -332,15 +318,26 @@ cdef class ReplyParser(Parser):
         """Write a command to the transport."""
         self.transport.write(encode_commands((message,)))
 
+    def __dealloc__(self):
+        self.drop_levels()
+        free(self.levels)
+
     cdef int forget(self) except -1:
-        self.top = self.coming = self.attributes = None
-        self.depth = self.elements = 0
+        self.drop_levels()
+        self.coming = self.attributes = None
+        self.elements = 0
         return Parser.forget(self)
+
+    cdef int drop_levels(self) except -1:
+        while self.depth:
+            self.depth -= 1
+            Py_DECREF(<object> self.levels[self.depth].items)
+        return 0
 
     cdef object parse(self):
         cdef const char* data = self.base + self.start
         cdef Py_ssize_t size = self.end - self.start
-        cdef Container top
+        cdef Level* top
         while True:
             if self.scanned == size:
                 return NOTHING
@@ -351,14 +348,14 @@ cdef class ReplyParser(Parser):
             if self.scanned > self.max_length:
                 self.too_long()
             while value is not MORE:
-                top = self.top
-                if top is None:
+                if self.depth == 0:
                     return self.whole(value)
-                top.items.append(value)
+                top = &self.levels[self.depth - 1]
+                fill(<list> top.items, &top.filled, value)
                 top.remaining -= 1
                 if top.remaining:
                     break
-                value = self.close(top)
+                value = self.close()
 
     @cython.final
     cdef object whole(self, object value):
@@ -387,13 +384,14 @@ cdef class ReplyParser(Parser):
         cdef char kind = data[at]
         cdef Py_ssize_t mark, limit
         cdef long long number
+        cdef double fraction
         if kind == INTEGER:
             mark = quick_integer(data, size, at, &number)
             if mark:
                 self.sought = 0
                 self.after = mark
                 return PyLong_FromLongLong(number)
-        elif kind != STRING and kind not in CONVERTERS:
+        elif kind != STRING and kind != DOUBLE and kind not in CONVERTERS:
             self.broken(f"unknown type {printable(<unsigned char> kind)}")
         limit = RESP_HEADER_LIMIT if kind == INTEGER else min(RESP_LINE_LIMIT, self.max_length)
         mark = self.line(data, size, at, limit, "line")
@@ -402,6 +400,8 @@ cdef class ReplyParser(Parser):
         if data[mark - 1] != 13 or memchr(data + at, 13, mark - 1 - at) != NULL:
             self.broken("line without CRLF at its end")
         self.after = mark + 1
+        if kind == DOUBLE and quick_double(data + at + 1, mark - 2 - at, &fraction):
+            return fraction
         if kind == STRING:
             return PyUnicode_DecodeUTF8(data + at + 1, mark - 2 - at, b"surrogateescape")
         return self.converted(CONVERTERS[kind], PyBytes_FromStringAndSize(data + at + 1, mark - 2 - at))
@@ -427,7 +427,6 @@ cdef class ReplyParser(Parser):
         """Begin a container: MORE, or its value at once where it is empty; NOTHING while it is incomplete."""
         cdef char kind = data[at]
         cdef Py_ssize_t count = self.read_length(data, size, at, "mbulk")
-        cdef Container top
         if count == -2:
             return NOTHING
         if count == -1 and kind == ARRAY:
@@ -437,51 +436,103 @@ cdef class ReplyParser(Parser):
         if count < 0 or count > self.max_elements - self.elements:
             self.invalid_length("mbulk")
         self.elements += count
-        if kind == PUSH and self.top is not None:
+        if kind == PUSH and self.depth:
             self.broken("push inside of a reply")
         if self.depth == RESP_DEPTH:
             self.broken(f"nested deeper than {RESP_DEPTH}")
-        self.depth += 1
-        self.top = top = make_container(kind, count, self.top)
-        return MORE if count else self.close(top)
+        self.add_level(kind, count, places(count, size - self.after))
+        return MORE if count else self.close()
 
     @cython.final
-    cdef object close(self, Container top):
+    cdef int add_level(self, char kind, Py_ssize_t count, list items) except -1:
+        cdef Level* level
+        cdef Level* outer = NULL
+        if self.depth == self.capacity_of_levels:
+            self.grow_levels()
+        level = &self.levels[self.depth]
+        if self.depth:
+            outer = level - 1
+        level.kind = kind
+        level.remaining = count
+        level.filled = 0
+        level.frozen = outer != NULL and (
+            outer.frozen
+            or outer.kind == SET
+            or ((outer.kind == MAP or outer.kind == ATTRIBUTE) and outer.remaining % 2 == 0)
+        )
+        Py_INCREF(items)
+        level.items = <PyObject*> items
+        self.depth += 1
+        return 0
+
+    cdef int grow_levels(self) except -1:
+        cdef int capacity = self.capacity_of_levels + 8
+        cdef Level* grown = <Level*> realloc(self.levels, capacity * sizeof(Level))
+        if grown == NULL:
+            raise MemoryError
+        self.levels = grown
+        self.capacity_of_levels = capacity
+        return 0
+
+    @cython.final
+    cdef object close(self):
         """The value of the container that was filled; MORE for an attribute, which is none."""
-        self.top = top.outer
+        cdef Level* level
+        cdef list items
         self.depth -= 1
-        value = top.filled()
-        if top.kind != ATTRIBUTE:
+        level = &self.levels[self.depth]
+        items = <list> level.items
+        Py_DECREF(items)
+        if level.kind == ARRAY and not level.frozen:
+            return items
+        value = as_container(items, level.kind, level.frozen)
+        if level.kind != ATTRIBUTE:
             return value
-        if self.top is None:
+        if self.depth == 0:
             self.coming = value
         return MORE
 
 
-cdef Container make_container(char kind, Py_ssize_t count, Container outer):
-    cdef Container container = Container.__new__(Container)
-    container.kind = kind
-    container.remaining = count
-    container.items = []
-    container.outer = outer
-    container.frozen = outer is not None and (
-        outer.frozen
-        or outer.kind == SET
-        or ((outer.kind == MAP or outer.kind == ATTRIBUTE) and outer.remaining % 2 == 0)
-    )
-    return container
+cdef object as_container(list items, char kind, bint frozen):
+    """What a container is in Python."""
+    cdef dict pairs = {}
+    cdef Py_ssize_t i
+    if kind == ARRAY:
+        return tuple(items)
+    if kind == SET:
+        return frozenset(items) if frozen else set(items)
+    if kind == PUSH:
+        return Push(items)
+    for i in range(0, PyList_GET_SIZE(items), 2):
+        pairs[items[i]] = items[i + 1]
+    return tuple(pairs.items()) if frozen and kind == MAP else pairs
 
 
-cdef Py_ssize_t quick_integer(
+cdef list places(Py_ssize_t count, Py_ssize_t size):
+    """A list for so many elements; no more are made room for than so many bytes can hold."""
+    return [None] * min(count, size // SMALLEST)
+
+
+cdef inline int fill(list items, Py_ssize_t* filled, object value) except -1:
+    if filled[0] < PyList_GET_SIZE(items):
+        items[filled[0]] = value
+    else:
+        items.append(value)
+    filled[0] += 1
+    return 0
+
+
+cdef inline Py_ssize_t quick_integer(
     const char* data, Py_ssize_t size, Py_ssize_t at, long long* number
 ) noexcept:
-    """Behind an integer of at most 18 digits that is all there; 0 for a closer look."""
+    """Behind a line of an integer of at most 18 digits that is all there; 0 for a closer look."""
     cdef Py_ssize_t i = at + 1, first, stop
     cdef bint negative = i < size and data[i] == b"-"
     cdef long long value = 0
     i += negative
     first = i
-    stop = min(size - 1, first + 18)
+    stop = min(size - 1, first + QUICK_DIGITS)
+    number[0] = 0
     while i < stop and 48 <= data[i] <= 57:
         value = value * 10 + data[i] - 48
         i += 1
@@ -489,3 +540,23 @@ cdef Py_ssize_t quick_integer(
         return 0
     number[0] = -value if negative else value
     return i + 2
+
+
+cdef bint quick_double(const char* data, Py_ssize_t size, double* number) except -1:
+    """Read a number in digits with a point between them; false for a closer look."""
+    cdef char[40] digits
+    cdef Py_ssize_t i
+    cdef int points = 0
+    if not 0 < size < 40 or data[size - 1] == b".":
+        return False
+    for i in range(size):
+        if data[i] == b"." and i and data[i - 1] != b"-":
+            points += 1
+        elif not 48 <= data[i] <= 57 and not (data[i] == b"-" and i == 0 and size > 1):
+            return False
+    if points > 1:
+        return False
+    memcpy(digits, data, size)
+    digits[size] = 0
+    number[0] = PyOS_string_to_double(digits, NULL, NULL)
+    return True

@@ -240,7 +240,7 @@ class Container:
             or (outer.kind in (MAP, ATTRIBUTE) and outer.remaining % 2 == 0)
         )
 
-    def filled(self) -> Any:
+    def value(self) -> Any:
         """What it is in Python."""
         items = self.items
         if self.kind == ARRAY:
@@ -387,7 +387,7 @@ class ReplyParser(Parser):
         """The value of the container that was filled; MORE for an attribute, which is none."""
         self.top = top.outer
         self.depth -= 1
-        value = top.filled()
+        value = top.value()
         if top.kind != ATTRIBUTE:
             return value
         if self.top is None:
