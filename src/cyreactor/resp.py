@@ -10,7 +10,6 @@ replies as Python values. The types are told in ``ReplyParser`` and ``encode_rep
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any, ClassVar
 
 from ._backend import resp as _core
@@ -51,15 +50,17 @@ class RESPProtocol(FramedProtocol):
         if receive is not None:
             receive([message])
 
+    def send_messages(self, messages: list[Any]) -> None:
+        """Send several replies or commands as one piece."""
+        self.transport.write(self.framer.frame_all(messages))
+
     def get_sink(self, transport: Any) -> Any:
         sink = super().get_sink(transport)
         if sink is not None and type(self).send_message is FramedProtocol.send_message:
             self.send_message = sink.send  # type: ignore[method-assign]  # the same in one call less
+        if sink is not None and type(self).send_messages is RESPProtocol.send_messages:
+            self.send_messages = sink.send_all  # type: ignore[method-assign]
         return sink
-
-    def send_messages(self, messages: Iterable[Any]) -> None:
-        """Send several replies or commands as one piece."""
-        self.transport.write(self.framer.frame_all(messages))
 
     # --- on other loops ---
 

@@ -212,6 +212,13 @@ cdef class CommandParser(Parser):
         else:
             self.transport.write(encode_reply(message, self.version))
 
+    def send_all(self, messages):
+        """Write several replies to the transport, as one piece."""
+        if len(messages) == 1:
+            self.send(messages[0])
+        else:
+            self.transport.write(encode_replies(messages, self.version))
+
     cdef int deliver(self) except -1:
         try:
             return Framer.deliver(self)
@@ -317,6 +324,10 @@ cdef class ReplyParser(Parser):
     def send(self, message):
         """Write a command to the transport."""
         self.transport.write(encode_commands((message,)))
+
+    def send_all(self, messages):
+        """Write several commands to the transport, as one piece."""
+        self.transport.write(encode_commands(messages))
 
     def __dealloc__(self):
         self.drop_levels()

@@ -150,6 +150,13 @@ class CommandParser(Parser):
         else:
             self.transport.write(encode_reply(message, self.version))
 
+    def send_all(self, messages: list[Any]) -> None:
+        """Write several replies to the transport, as one piece."""
+        if len(messages) == 1:
+            self.send(messages[0])
+        else:
+            self.transport.write(encode_replies(messages, self.version))
+
     def _deliver(self) -> None:
         try:
             super()._deliver()
@@ -287,6 +294,10 @@ class ReplyParser(Parser):
     def send(self, message: Any) -> None:
         """Write a command to the transport."""
         self.transport.write(encode_commands((message,)))
+
+    def send_all(self, messages: list[Any]) -> None:
+        """Write several commands to the transport, as one piece."""
+        self.transport.write(encode_commands(messages))
 
     def _forget(self) -> None:
         super()._forget()
