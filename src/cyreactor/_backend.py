@@ -12,9 +12,19 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 MODULES = (
-    "sink", "intake", "framing", "resp_encoding", "resp", "poller", "endpoint", "connection", "datagram",
-    "listener", "loop",
-)  # fmt: skip
+    "sink",
+    "intake",
+    "framing",
+    "reader",
+    "resp_encoding",
+    "resp",
+    "poller",
+    "endpoint",
+    "connection",
+    "datagram",
+    "listener",
+    "loop",
+)
 
 
 def _load(core: str) -> dict[str, ModuleType]:
@@ -43,10 +53,9 @@ if TYPE_CHECKING:
     from ._pure import listener as listener
     from ._pure import loop as loop
     from ._pure import poller as poller
+    from ._pure import reader as reader
     from ._pure import resp as resp
     from ._pure import resp_encoding as resp_encoding
     from ._pure import sink as sink
 else:
-    (
-        sink, intake, framing, resp_encoding, resp, poller, endpoint, connection, datagram, listener, loop,
-    ) = (_core[name] for name in MODULES)  # fmt: skip
+    globals().update(_core)

@@ -33,9 +33,16 @@ LOW_WATER = HIGH_WATER // 4
 # Bytes of one framed message, unless the protocol says otherwise.
 MESSAGE_LIMIT = 64 * 1024
 
-# A framed message of this many bytes goes out as several pieces in one system call: below, copying it
-# together with what is around it costs less than the call's bookkeeping.
-GATHER_FROM = 8 * 1024
+# A framed message of this many bytes goes out as several pieces in one system call: a smaller one costs
+# less to copy together with what is around it (measured on TCP: equal at 12 KiB, a fifth less at 64 KiB).
+GATHER_FROM = 16 * 1024
+
+# Bytes of a stream's line, unless its opener says otherwise; asyncio's default. Twice as much may wait
+# to be read before the peer is held back.
+STREAM_LIMIT = 64 * 1024
+
+# Memory that a stream reserves at most for bytes that a read waits for: the rest when these have come.
+STREAM_GROWTH = 256 * 1024
 
 # Pieces handed to one sendmsg; Linux refuses more than 1024 (UIO_MAXIOV).
 PIECES_PER_SEND = 256

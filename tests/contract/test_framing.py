@@ -102,3 +102,65 @@ def test_a_long_message_in_many_pieces_is_found_whole(core):
         assert framer.next_message() is None
         framer.feed(wire[i : i + 4097])
     assert framer.next_message() == message
+
+
+def test_a_raw_block_is_the_next_message_whatever_is_in_it(core):
+    framer = core.framing.LineFramer()
+    framer.feed(b"one\ntwo\nthree\n")
+    assert framer.next_message() == b"one"
+    framer.expect_raw(6)
+    assert framer.expects_raw
+    assert framer.next_message() == b"two\nth"
+    assert not framer.expects_raw
+    assert framer.next_message() == b"ree"
+    framer.expect_raw(2)
+    framer.feed(b"\n")
+    assert framer.next_message() is None
+    framer.feed(b"\n\n")
+    assert list(framer) == [b"\n\n", b""]
+
+
+def test_a_raw_block_takes_back_what_was_searched(core):
+    framer = core.framing.LineFramer()
+    framer.feed(b"abc")
+    assert framer.next_message() is None
+    framer.expect_raw(2)
+    framer.feed(b"\n")
+    assert list(framer) == [b"ab", b"c"]
+
+
+@pytest.mark.parametrize("count", [-1, LIMIT + 1, "1", 1.5, None], ids=repr)
+def test_a_raw_block_has_a_size_within_the_limit(core, count):
+    framer = core.framing.LineFramer(LIMIT)
+    with pytest.raises((ValueError, TypeError)):
+        framer.expect_raw(count)
+    framer.feed(b"fine\n")
+    assert framer.next_message() == b"fine"
+
+
+def test_all_messages_at_once_then_the_failure(core, case):
+    framer, broken, _ = case
+    good = framer.frame(b"good")
+    assert framer.next_messages() == []
+    framer.feed(good + good + broken)
+    assert framer.next_messages() == [b"good", b"good"]
+    for _ in range(2):
+        with pytest.raises(core.FramingError):
+            framer.next_messages()
+
+
+def test_the_default_stands_for_what_is_incomplete(core):
+    framer = core.framing.LineFramer()
+    framer.feed(b"abc")
+    assert framer.next_message(framer) is framer
+
+
+@pytest.mark.parametrize("message", [b":", b"x:", b"a::b", b"::"])
+def test_a_delimiter_is_found_where_the_message_alone_does_not_have_it(core, message):
+    framer = core.framing.DelimiterFramer(b":::")
+    if message in (b"a::b",):
+        framer.feed(framer.frame(message))
+        assert list(framer) == [message]
+    else:
+        with pytest.raises(ValueError, match="delimiter"):
+            framer.frame(message)

@@ -11,10 +11,7 @@ from cores import CORES, load_core
 import cyreactor
 
 PACKAGE = Path(cyreactor.__file__).parent
-MODULES = (
-    "sink", "intake", "framing", "resp_encoding", "resp", "poller", "endpoint", "connection", "datagram",
-    "listener", "loop",
-)  # fmt: skip
+MODULES = cyreactor._backend.MODULES
 
 # Who may be imported, in this order: a module imports only from rows above its own.
 LAYERS = [
@@ -22,13 +19,13 @@ LAYERS = [
     {"_resp"},
     {"sink"},
     {"intake", "poller"},
-    {"framing", "resp_encoding"},
+    {"framing", "reader", "resp_encoding"},
     {"resp"},
     {"endpoint"},
     {"connection", "datagram", "listener"},
     {"loop"},
     {"_backend"},
-    {"framing*", "sockets", "tls", "transport"},
+    {"framing*", "sockets", "streams", "tls", "transport"},
     {"protocols", "reactor"},
     {"resp*", "server"},
     {"__init__"},

@@ -52,6 +52,25 @@ cdef class Framer(Intake):
             raise StopIteration
         return message
 
+    cpdef list next_messages(self):
+        """All whole messages that there are. A failure after them waits for the next call."""
+        cdef list batch = []
+        try:
+            while True:
+                message = self.cut()
+                if message is NOTHING:
+                    break
+                batch.append(message)
+        except FramingError:
+            if not batch:
+                raise
+        return batch
+
+    @property
+    def expects_raw(self):
+        """Whether the next message is a raw block."""
+        return self.raw >= 0
+
     def expect_raw(self, count):
         """Make the next ``count`` bytes, whatever they are, the next message; then framing goes on.
 
@@ -96,15 +115,16 @@ cdef class Framer(Intake):
             return 0
         receive = self.receiver.messages_received if self.batches else self.receiver.message_received
         while not self.halted:
+            deliver = receive
             if self.raw >= 0:
-                received = self.cut()
-                receiving = self.receiver.raw_received
+                deliver, received = self.receiver.raw_received, self.cut()
+            elif self.batches:
+                received = self.next_messages() or NOTHING
             else:
-                received = self.cut_all() if self.batches else self.cut()
-                receiving = receive
+                received = self.cut()
             if received is NOTHING:
                 break
-            receiving(received)
+            deliver(received)
         return 0
 
     cpdef bytes take(self):
@@ -127,20 +147,6 @@ cdef class Framer(Intake):
         self.start += self.total
         self.scanned = self.needed = 0
         return PyBytes_FromStringAndSize(self.base + at + self.body, self.length)
-
-    cdef object cut_all(self):
-        """All whole messages as a list; NOTHING where there is none. A failure waits for the next call."""
-        batch = []
-        try:
-            while True:
-                message = self.cut()
-                if message is NOTHING:
-                    break
-                batch.append(message)
-        except FramingError:
-            if not batch:
-                raise
-        return batch or NOTHING
 
     cdef object cut_raw(self):
         cdef Py_ssize_t at = self.start, count = self.raw
