@@ -6,17 +6,15 @@
 import argparse
 import asyncio
 import fnmatch
-import inspect
 import itertools
 import time
 
 import cyreactor
 from cyreactor.resp import ReplyError, RESPProtocol
 
-SYNTAX = ReplyError("ERR syntax error")
-NOT_AN_INTEGER = ReplyError("ERR value is not an integer or out of range")
-INVALID_EXPIRE = ReplyError("ERR invalid expire time in 'set' command")
 SETTINGS = {"save": "", "appendonly": "no", "databases": "1", "maxmemory": "0"}
+MANY = float("inf")
+LARGE = 64 * 1024  # bytes of replies that are sent before more of them are made
 
 values = {}
 deadlines = {}  # of the keys that expire, on time.time()'s clock
@@ -27,22 +25,33 @@ class Connection(RESPProtocol):
     """One client."""
 
     def __init__(self):
-        self.number, self.name, self.quitting, self.replies = next(numbers), b"", False, []
+        self.number, self.name, self.quitting = next(numbers), None, False
+        self.full = False  # it does not read its replies
+        self.replies, self.held = [], []  # replies to send, commands to answer later
 
     def messages_received(self, commands):
-        """All commands of one read: one call, and one piece to send."""
+        """All commands of one read: one call, and one piece to send where the replies are small."""
         self.replies = replies = []
-        for words in commands:
-            replies.append(self.answer(words))
-            if self.quitting:
-                break
+        size = 0
+        for done, words in enumerate(commands, 1):
+            reply = self.answer(words)
+            replies.append(reply)
+            size += len(reply) if type(reply) is bytes else 0
+            if size > LARGE or self.quitting:
+                self.send_messages(replies)
+                replies.clear()
+                size = 0
+                if self.quitting:
+                    self.transport.close()
+                if self.full:
+                    self.held = commands[done:]
+                if self.full or self.transport.is_closing():
+                    return
         self.send_messages(replies)
-        if self.quitting:
-            self.transport.close()
 
     def answer(self, words):
         function, least, most = COMMANDS.get(words[0].upper(), UNKNOWN)
-        if not least <= len(words) <= most:
+        if not least < len(words) <= most + 1:
             return wrong_number(words[0].decode("latin-1").lower())
         words[0] = self
         try:
@@ -56,136 +65,19 @@ class Connection(RESPProtocol):
         self.replies.clear()
         self.framer.version = version
 
-    def pause_writing(self):  # who does not read replies gets no more
+    def pause_writing(self):
+        self.full = True
         self.pause_reading()
 
     def resume_writing(self):
-        self.resume_reading()
+        self.full = False
+        held, self.held = self.held, []
+        self.messages_received(held)
+        if not self.full:
+            self.resume_reading()
 
 
-class Commands:
-    """A function a command: what it returns, or raises as a ReplyError, is the reply."""
-
-    def get(connection, key):
-        return find(key)
-
-    def set(connection, key, value, *options):
-        flags, seconds = parse_set(options) if options else ((), None)
-        former = find(key) if flags else None
-        if ("NX" not in flags or former is None) and ("XX" not in flags or former is not None):
-            values[key] = value
-            if seconds is not None:
-                deadlines[key] = time.time() + seconds
-            elif deadlines and "KEEPTTL" not in flags:
-                deadlines.pop(key, None)
-            return former if "GET" in flags else "OK"
-        return former if "GET" in flags else None
-
-    def mget(connection, key, *keys):
-        return [find(each) for each in (key, *keys)]
-
-    def mset(connection, key, value, *pairs):
-        if len(pairs) % 2:
-            raise wrong_number("mset")
-        for each, its_value in ((key, value), *zip(pairs[::2], pairs[1::2], strict=True)):
-            Commands.set(connection, each, its_value)
-        return "OK"
-
-    def del_(connection, key, *keys):
-        return sum(find(each) is not None and remove(each) for each in (key, *keys))
-
-    def exists(connection, key, *keys):
-        return sum(find(each) is not None for each in (key, *keys))
-
-    def type(connection, key):
-        return "none" if find(key) is None else "string"
-
-    def keys(connection, pattern):
-        return fnmatch.filter([key for key in list(values) if find(key) is not None], pattern)
-
-    def incrby(connection, key, step):
-        digits = b"%d" % (integer(find(key) or b"0") + integer(step))
-        number = integer(digits)
-        values[key] = digits
-        return number
-
-    def incr(connection, key):
-        return Commands.incrby(connection, key, b"1")
-
-    def decr(connection, key):
-        return Commands.incrby(connection, key, b"-1")
-
-    def append(connection, key, tail):
-        values[key] = (find(key) or b"") + tail
-        return len(values[key])
-
-    def strlen(connection, key):
-        return len(find(key) or b"")
-
-    def expire(connection, key, seconds):
-        return limit(key, integer(seconds))
-
-    def pexpire(connection, key, milliseconds):
-        return limit(key, integer(milliseconds) / 1000)
-
-    def ttl(connection, key):
-        seconds = left(key)
-        return seconds if seconds < 0 else round(seconds)
-
-    def pttl(connection, key):
-        seconds = left(key)
-        return seconds if seconds < 0 else round(seconds * 1000)
-
-    def persist(connection, key):
-        return int(find(key) is not None and deadlines.pop(key, None) is not None)
-
-    def dbsize(connection):
-        return len(values)
-
-    def flushall(connection, *options):
-        values.clear()
-        deadlines.clear()
-        return "OK"
-
-    flushdb = flushall
-
-    def ping(connection, text="PONG"):
-        return text
-
-    def echo(connection, text):
-        return text
-
-    def quit(connection):
-        connection.quitting = True
-        return "OK"
-
-    def hello(connection, version=b"", *options):
-        if version not in (b"", b"2", b"3"):
-            raise ReplyError("NOPROTO unsupported protocol version")
-        if version:
-            connection.speak(int(version))
-        about = {"server": "cyreactor", "version": cyreactor.__version__, "proto": connection.framer.version}
-        return about | {"id": connection.number, "mode": "standalone", "role": "master", "modules": []}
-
-    def client(connection, action, *arguments):
-        if action.upper() == b"SETNAME" and arguments:
-            connection.name = arguments[0]
-        return {b"ID": connection.number, b"GETNAME": connection.name or None}.get(action.upper(), "OK")
-
-    def select(connection, number):
-        if integer(number):
-            raise ReplyError("ERR DB index is out of range")
-        return "OK"
-
-    def config(connection, action, pattern=b"", *more):
-        names = fnmatch.filter(SETTINGS, pattern.decode("latin-1")) if action.upper() == b"GET" else []
-        return {name.encode(): SETTINGS[name].encode() for name in names}
-
-    def command(connection, *arguments):
-        return [name.lower() for name in COMMANDS] if arguments else []
-
-    def info(connection, *sections):
-        return b"# Server\r\nredis_version:7.0.0\r\ncore:%b\r\n" % cyreactor.backend.encode()
+# --- the store ---
 
 
 def find(key):
@@ -195,24 +87,13 @@ def find(key):
     return values.get(key)
 
 
+def alive(key):
+    return find(key) is not None
+
+
 def remove(key):
     deadlines.pop(key, None)
     return values.pop(key, None) is not None
-
-
-def limit(key, seconds):
-    """Let a key expire; 1 where there is one."""
-    if find(key) is None:
-        return 0
-    deadlines[key] = time.time() + seconds
-    return 1
-
-
-def left(key):
-    """Seconds until a key expires; -1 where it does not, -2 where there is none."""
-    if find(key) is None:
-        return -2
-    return max(0, deadlines[key] - time.time()) if key in deadlines else -1
 
 
 def sweep():
@@ -222,13 +103,49 @@ def sweep():
     asyncio.get_running_loop().call_later(1, sweep)
 
 
+def limit(key, seconds):
+    """Let a key expire; 1 where there is one."""
+    if alive(key):
+        deadlines[key] = time.time() + seconds
+        return 1
+    return 0
+
+
+def left(key, scale):
+    """Seconds, or parts of them, until a key expires; -1 where it does not, -2 where there is none."""
+    if find(key) is None:
+        return -2
+    return max(0, round((deadlines[key] - time.time()) * scale)) if key in deadlines else -1
+
+
 def integer(word):
-    if not word.removeprefix(b"-").isdigit() or len(word) > 20 or not -(1 << 63) <= int(word) < 1 << 63:
-        raise NOT_AN_INTEGER
+    digits = word.removeprefix(b"-")
+    if not digits.isdigit() or len(digits) > 19 or not -(1 << 63) <= int(word) < 1 << 63:
+        raise ReplyError("ERR value is not an integer or out of range")
     return int(word)
 
 
-def parse_set(options):
+def wrong_number(name):
+    return ReplyError(f"ERR wrong number of arguments for '{name}' command")
+
+
+# --- the commands: what a function returns, or raises as a ReplyError, is the reply ---
+
+
+def set_(connection, key, value, *options):
+    flags, seconds = parse(options) if options else ((), None)
+    former = find(key) if flags else None
+    if ("NX" in flags and former is not None) or ("XX" in flags and former is None):
+        return former if "GET" in flags else None
+    values[key] = value
+    if seconds is not None:
+        deadlines[key] = time.time() + seconds
+    elif deadlines and "KEEPTTL" not in flags:
+        deadlines.pop(key, None)
+    return former if "GET" in flags else "OK"
+
+
+def parse(options):
     """The flags among the options of SET, and the seconds to live."""
     flags, seconds = set(), None
     words = iter(options)
@@ -237,37 +154,111 @@ def parse_set(options):
         if flag in ("EX", "PX"):
             seconds = integer(next(words, b"")) / (1 if flag == "EX" else 1000)
             if seconds <= 0:
-                raise INVALID_EXPIRE
+                raise ReplyError("ERR invalid expire time in 'set' command")
         elif flag in ("NX", "XX", "GET", "KEEPTTL"):
             flags.add(flag)
         else:
-            raise SYNTAX
+            raise ReplyError("ERR syntax error")
     if {"NX", "XX"} <= flags:
-        raise SYNTAX
+        raise ReplyError("ERR syntax error")
     return flags, seconds
 
 
-def wrong_number(name):
-    return ReplyError(f"ERR wrong number of arguments for '{name}' command")
+def mset(connection, *pairs):
+    if len(pairs) % 2:
+        raise wrong_number("mset")
+    for key, value in zip(pairs[::2], pairs[1::2], strict=True):
+        set_(connection, key, value)
+    return "OK"
 
 
-def unknown(*words):
+def add(key, step):
+    value = find(key)
+    digits = b"%d" % ((0 if value is None else integer(value)) + step)
+    number = integer(digits)
+    values[key] = digits
+    return number
+
+
+def append(connection, key, tail):
+    values[key] = (find(key) or b"") + tail
+    return len(values[key])
+
+
+def flush(connection, *options):
+    values.clear()
+    deadlines.clear()
+    return "OK"
+
+
+def hello(connection, version=b"", *options):
+    if version not in (b"", b"2", b"3"):
+        raise ReplyError("NOPROTO unsupported protocol version")
+    if version:
+        connection.speak(int(version))
+    about = {"server": "cyreactor", "version": cyreactor.__version__, "proto": connection.framer.version}
+    return about | {"id": connection.number, "mode": "standalone", "role": "master", "modules": []}
+
+
+def client(connection, action, *arguments):
+    if action.upper() == b"SETNAME" and arguments:
+        connection.name = arguments[0]
+    return {b"ID": connection.number, b"GETNAME": connection.name}.get(action.upper(), "OK")
+
+
+def select(connection, number):
+    if integer(number):
+        raise ReplyError("ERR DB index is out of range")
+    return "OK"
+
+
+def config(connection, action, pattern=b"", *more):
+    names = fnmatch.filter(SETTINGS, pattern.decode("latin-1")) if action.upper() == b"GET" else []
+    return {name.encode(): SETTINGS[name].encode() for name in names}
+
+
+def quit_(connection):
+    connection.quitting = True
+    return "OK"
+
+
+def unknown(connection, *words):
     raise ReplyError("ERR unknown command")
 
 
-def arity(function):
-    """A function with the least and the most words that it takes, the command's name counted."""
-    parameters = inspect.signature(function).parameters.values()
-    needed = [parameter for parameter in parameters if parameter.kind is not parameter.VAR_POSITIONAL]
-    least = sum(parameter.default is parameter.empty for parameter in needed)
-    return function, least, len(needed) if len(needed) == len(parameters) else float("inf")
-
-
-UNKNOWN = arity(unknown)
-COMMANDS = {
-    name.strip("_").upper().encode(): arity(function)
-    for name, function in vars(Commands).items()
-    if inspect.isfunction(function)
+UNKNOWN = (unknown, 0, MANY)
+COMMANDS = {  # the function, and how many arguments it takes at least and at most
+    b"APPEND": (append, 2, 2),
+    b"CLIENT": (client, 1, MANY),
+    b"COMMAND": (lambda connection, *words: [], 0, MANY),
+    b"CONFIG": (config, 1, MANY),
+    b"DBSIZE": (lambda connection: len(values), 0, 0),
+    b"DECR": (lambda connection, key: add(key, -1), 1, 1),
+    b"DECRBY": (lambda connection, key, step: add(key, -integer(step)), 2, 2),
+    b"DEL": (lambda connection, *keys: sum(alive(key) and remove(key) for key in keys), 1, MANY),
+    b"ECHO": (lambda connection, text: text, 1, 1),
+    b"EXISTS": (lambda connection, *keys: sum(map(alive, keys)), 1, MANY),
+    b"EXPIRE": (lambda connection, key, count: limit(key, integer(count)), 2, 2),
+    b"FLUSHALL": (flush, 0, 1),
+    b"FLUSHDB": (flush, 0, 1),
+    b"GET": (lambda connection, key: find(key), 1, 1),
+    b"HELLO": (hello, 0, MANY),
+    b"INCR": (lambda connection, key: add(key, 1), 1, 1),
+    b"INCRBY": (lambda connection, key, step: add(key, integer(step)), 2, 2),
+    b"INFO": (lambda connection, *sections: b"# Server\r\nredis_version:7.0.0\r\n", 0, MANY),
+    b"KEYS": (lambda connection, glob: fnmatch.filter(filter(alive, list(values)), glob), 1, 1),
+    b"MGET": (lambda connection, *keys: [find(key) for key in keys], 1, MANY),
+    b"MSET": (mset, 2, MANY),
+    b"PERSIST": (lambda connection, key: int(alive(key) and deadlines.pop(key, None) is not None), 1, 1),
+    b"PEXPIRE": (lambda connection, key, count: limit(key, integer(count) / 1000), 2, 2),
+    b"PING": (lambda connection, text="PONG": text, 0, 1),
+    b"PTTL": (lambda connection, key: left(key, 1000), 1, 1),
+    b"QUIT": (quit_, 0, 0),
+    b"SELECT": (select, 1, 1),
+    b"SET": (set_, 2, MANY),
+    b"STRLEN": (lambda connection, key: len(find(key) or b""), 1, 1),
+    b"TTL": (lambda connection, key: left(key, 1), 1, 1),
+    b"TYPE": (lambda connection, key: "string" if alive(key) else "none", 1, 1),
 }
 
 

@@ -30,8 +30,9 @@ encode_reply = _encoding.encode_reply
 class RESPProtocol(FramedProtocol):
     """Commands for a server, or replies for a client: override ``message_received(message)``.
 
-    A message may be None, a null reply. Define ``messages_received(messages)`` to get all that one
-    read brought in one call, and answer it with ``send_messages``: one call, one piece to send.
+    A reply may be None. Define ``messages_received(messages)`` to get all that one read brought in
+    one call, and answer it with ``send_messages``: one call, one piece to send. ``framer.version`` is
+    the version that a server's replies are in, 2 until it sets 3.
     """
 
     client: ClassVar[bool] = False  # whether this is the client's side
@@ -43,12 +44,6 @@ class RESPProtocol(FramedProtocol):
     def make_framer(self) -> AnyFramer:
         parser = ReplyParser if self.client else CommandParser
         return parser(self.max_length, self.max_elements)
-
-    def message_received(self, message: Any) -> None:
-        """A command or reply came; to a class that takes batches, as one of one."""
-        receive = getattr(self, "messages_received", None)
-        if receive is not None:
-            receive([message])
 
     def send_messages(self, messages: list[Any]) -> None:
         """Send several replies or commands as one piece."""
@@ -63,17 +58,6 @@ class RESPProtocol(FramedProtocol):
         return sink
 
     # --- on other loops ---
-
-    def _deliver(self) -> None:
-        while not self._paused and not self.transport.is_closing():
-            try:
-                message = self.framer.next_message(self)  # None may be a reply
-            except FramingError as exc:
-                self._fail(exc)
-                return
-            if message is self:
-                return
-            self.message_received(message)
 
     def _fail(self, exc: FramingError) -> None:
         if self.transport is not None and not self.client:
