@@ -196,8 +196,8 @@ def hello(connection, version=b"", *options):
         raise ReplyError("NOPROTO unsupported protocol version")
     if version:
         connection.speak(int(version))
-    about = {"server": "cyreactor", "version": cyreactor.__version__, "proto": connection.framer.version}
-    return about | {"id": connection.number, "mode": "standalone", "role": "master", "modules": []}
+    about = {b"server": b"cyreactor", b"version": cyreactor.__version__.encode(), b"mode": b"standalone"}
+    return about | {b"proto": connection.framer.version, b"id": connection.number, b"modules": []}
 
 
 def client(connection, action, *arguments):
