@@ -19,19 +19,16 @@ from cpython.unicode cimport PyUnicode_DecodeUTF8
 from cpython.object cimport PyObject
 from cpython.ref cimport Py_DECREF, Py_INCREF
 from libc.stdlib cimport free, realloc
-from libc.string cimport memchr, memcpy
+from libc.string cimport memchr
 
 from .framing cimport BROKEN, Framer, Verdict
 from .resp_encoding cimport encode_commands, encode_replies, encode_reply
 
 from cyreactor import limits
 from cyreactor._resp import CONVERTERS, Push, as_error, as_verbatim, printable, split_inline
-from cyreactor.errors import FramingError, RESPError
+from cyreactor.errors import FramingError, ReplyError, RESPError
 
 from .framing import NOTHING as NOTHING_YET
-
-cdef extern from "Python.h":
-    double PyOS_string_to_double(const char* text, char** end, PyObject* overflow) except? -1
 
 cdef Py_ssize_t GATHER_FROM = limits.GATHER_FROM
 cdef int RESP_DEPTH = limits.RESP_DEPTH
@@ -42,6 +39,7 @@ cdef Py_ssize_t RESP_MESSAGE_LIMIT = limits.RESP_MESSAGE_LIMIT
 cdef Py_ssize_t READ_SIZE = limits.READ_SIZE
 
 cdef object NOTHING = NOTHING_YET
+cdef object REPLY_ERROR = ReplyError
 
 # What `value` returns where a container opens, and one gives that closes without being a value.
 cdef object MORE = object()
@@ -49,6 +47,7 @@ cdef object MORE = object()
 # The first bytes of elements.
 cdef enum:
     STRING = 43         # +
+    ERROR = 45          # -
     DOUBLE = 44         # ,
     INTEGER = 58        # :
     BULK = 36           # $
@@ -402,7 +401,7 @@ cdef class ReplyParser(Parser):
                 self.sought = 0
                 self.after = mark
                 return PyLong_FromLongLong(number)
-        elif kind != STRING and kind != DOUBLE and kind not in CONVERTERS:
+        elif kind != STRING and kind != ERROR and kind != DOUBLE and kind not in CONVERTERS:
             self.broken(f"unknown type {printable(<unsigned char> kind)}")
         limit = RESP_HEADER_LIMIT if kind == INTEGER else min(RESP_LINE_LIMIT, self.max_length)
         mark = self.line(data, size, at, limit, "line")
@@ -414,7 +413,9 @@ cdef class ReplyParser(Parser):
         if kind == DOUBLE and quick_double(data + at + 1, mark - 2 - at, &fraction):
             return fraction
         if kind == STRING:
-            return PyUnicode_DecodeUTF8(data + at + 1, mark - 2 - at, b"surrogateescape")
+            return as_str(data + at + 1, mark - 2 - at)
+        if kind == ERROR:
+            return REPLY_ERROR(as_str(data + at + 1, mark - 2 - at))
         return self.converted(CONVERTERS[kind], PyBytes_FromStringAndSize(data + at + 1, mark - 2 - at))
 
     @cython.final
@@ -553,21 +554,33 @@ cdef inline Py_ssize_t quick_integer(
     return i + 2
 
 
-cdef bint quick_double(const char* data, Py_ssize_t size, double* number) except -1:
-    """Read a number in digits with a point between them; false for a closer look."""
-    cdef char[40] digits
-    cdef Py_ssize_t i
-    cdef int points = 0
-    if not 0 < size < 40 or data[size - 1] == b".":
+cdef inline str as_str(const char* data, Py_ssize_t size):
+    return PyUnicode_DecodeUTF8(data, size, b"surrogateescape")
+
+
+cdef bint quick_double(const char* data, Py_ssize_t size, double* number) noexcept:
+    """Read a number of few digits with a point between them; false for a closer look.
+
+    Both the digits and the power of ten are exact in a double, so their quotient is rounded once.
+    """
+    cdef bint negative = size > 0 and data[0] == b"-"
+    cdef Py_ssize_t i, point = -1
+    cdef long long digits = 0
+    cdef double power = 1
+    if size - negative > 16:
         return False
-    for i in range(size):
-        if data[i] == b"." and i and data[i - 1] != b"-":
-            points += 1
-        elif not 48 <= data[i] <= 57 and not (data[i] == b"-" and i == 0 and size > 1):
+    for i in range(negative, size):
+        if 48 <= data[i] <= 57:
+            digits = digits * 10 + data[i] - 48
+            if point >= 0:
+                power *= 10
+        elif data[i] == b"." and point < 0:
+            point = i
+        else:
             return False
-    if points > 1:
+    if size - negative - (point >= 0) > 15 or point == negative or point == size - 1 or size == negative:
         return False
-    memcpy(digits, data, size)
-    digits[size] = 0
-    number[0] = PyOS_string_to_double(digits, NULL, NULL)
+    number[0] = digits / power
+    if negative:
+        number[0] = -number[0]
     return True

@@ -78,18 +78,21 @@ class Parser(Framer):
 
     def _length(self, data: bytes | bytearray, at: int, name: str) -> int:
         """The length in the line, -1 for null, with `after` behind it; -2 while it is incomplete."""
+        mark = data.find(b"\r\n", at, at + RESP_HEADER_LIMIT)
+        digits = data[at + 1 : mark]
+        if mark > 0 and digits.isdigit() and (mark == at + 2 or digits[0] != 48):
+            self.sought = 0
+            self.after = mark + 2
+            return int(digits)
         mark = self._line(data, at, RESP_HEADER_LIMIT, f"{name} count string")
         if mark < 0:
             return -2
         self.after = mark + 1
-        digits = data[at + 1 : mark - 1]
-        if data[mark - 1] == 13:
-            if digits.isdigit() and (digits[0] != 48 or len(digits) == 1):
-                return int(digits)
-            if digits == b"-1":
-                return -1
-            if digits == b"?":
-                raise self._broken("streamed types are not supported")
+        line = data[at + 1 : mark + 1]
+        if line == b"-1\r\n":
+            return -1
+        if line == b"?\r\n":
+            raise self._broken("streamed types are not supported")
         raise self._invalid_length(name)
 
     def _string(self, data: bytes | bytearray, at: int) -> Any:
