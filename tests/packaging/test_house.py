@@ -15,7 +15,7 @@ MODULES = cyreactor._backend.MODULES
 
 # Who may be imported, in this order: a module imports only from rows above its own.
 LAYERS = [
-    {"errors", "limits", "_seams"},
+    {"errors", "limits", "_seams", "_typing"},
     {"sink", "_faults", "_resp"},
     {"intake", "poller", "http_head"},
     {"framing", "reader", "resp_encoding"},

@@ -1,8 +1,9 @@
 from collections import deque
 from typing import Any
 
+from .._typing import M
 from .framing import Framer
-from .http_head import Headers, Request
+from .http_head import Headers, Request, Response
 
 MOST: int
 MOST_BODY: int
@@ -11,7 +12,7 @@ class End:
     @property
     def trailers(self) -> Headers: ...
 
-class Parser(Framer):
+class Parser(Framer[M]):
     held: bool
     def __init__(
         self,
@@ -39,9 +40,9 @@ class Parser(Framer):
     def edges(self, message: bytes) -> tuple[bytes, bytes]: ...
     def take(self) -> bytes: ...
 
-class RequestParser(Parser): ...
+class RequestParser(Parser[Request]): ...
 
-class ResponseParser(Parser):
+class ResponseParser(Parser[Response]):
     def __init__(self, *, max_body: int = ..., **options: Any) -> None: ...
     @property
     def expected(self) -> deque[str]: ...

@@ -1,3 +1,5 @@
+from selectors import EVENT_READ as EVENT_READ
+from selectors import EVENT_WRITE as EVENT_WRITE
 from selectors import SelectorKey
 from typing import Any
 

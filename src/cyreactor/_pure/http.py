@@ -21,6 +21,7 @@ from enum import Enum, auto
 from typing import Any
 
 from .. import _faults as faults
+from .._typing import M
 from ..errors import HTTPError
 from ..limits import (
     HTTP_CHUNK_LINE,
@@ -73,7 +74,7 @@ class End:
         self.trailers = trailers
 
 
-class Parser(Framer):
+class Parser(Framer[M]):
     """What both parsers have in common.
 
     Limits, in bytes unless said otherwise: ``max_line`` on a line, its end not counted, ``max_head`` on a
@@ -378,7 +379,7 @@ STEPS: dict[Stage, Callable[[Parser], Any]] = {
 }
 
 
-class RequestParser(Parser):
+class RequestParser(Parser[Request]):
     """Requests, for ``request_received(request)``; see ``Parser`` for the limits.
 
     Streaming, the protocol's ``body_received(piece)`` and ``body_ended(trailers)`` follow for each.
@@ -403,7 +404,7 @@ class RequestParser(Parser):
         return message.method == "CONNECT" or message.upgrade is not None
 
 
-class ResponseParser(Parser):
+class ResponseParser(Parser[Response]):
     """Responses, for ``response_received(response)``; see ``Parser`` for the limits.
 
     Say with ``expect`` what was asked: whether a response has a body depends on it.
