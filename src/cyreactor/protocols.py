@@ -76,7 +76,7 @@ class FramedProtocol(Protocol, Generic[M]):
         """The framer of one connection: override this for a framing of your own."""
         raise NotImplementedError(f"{type(self).__name__} must say how it is framed: override make_framer()")
 
-    def message_received(self, message: M) -> None:
+    def message_received(self, message: M, /) -> None:
         """A whole message came."""
 
     def receive_raw(self, count: int) -> None:
@@ -87,7 +87,7 @@ class FramedProtocol(Protocol, Generic[M]):
         """
         self.framer.expect_raw(count)  # type: ignore[attr-defined]  # a framer of one's own may have it too
 
-    def raw_received(self, data: bytes) -> None:
+    def raw_received(self, data: bytes, /) -> None:
         """The block came that ``receive_raw`` asked for."""
 
     def send_message(self, message: Any) -> None:

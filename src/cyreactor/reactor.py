@@ -15,7 +15,7 @@ import threading
 from asyncio import SelectorEventLoop, base_events, events
 from collections.abc import Callable, Coroutine, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 from weakref import WeakSet
 
 from ._backend import listener, loop
@@ -54,7 +54,7 @@ class Reactor(SocketCalls, loop.Loop, SelectorEventLoop):
         SelectorEventLoop.__init__(self, self._adopt_selector(selector))
         _reactors.add(self)
 
-    def __enter__(self) -> Reactor:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exc_info: object) -> None:

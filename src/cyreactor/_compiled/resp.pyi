@@ -1,8 +1,8 @@
 from collections.abc import Iterable
 from typing import Any
 
-from .._typing import M
 from .._resp import CONVERTERS as CONVERTERS
+from .._typing import M
 from .framing import Framer
 
 NOTHING_YET: Any
