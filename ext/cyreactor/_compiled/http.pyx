@@ -446,7 +446,7 @@ cdef class RequestParser(Parser):
         return make_request(self.base + self.start, &parts, minor)
 
     cdef bint hands_over(self, Message message):
-        if (<Request> message).method == "CONNECT":
+        if (<Request> message).connects:
             return True
         return message.options & UPGRADE and message.upgrade is not None
 

@@ -524,7 +524,8 @@ cdef Request make_request(const char* data, const Field* parts, int minor):
     request.minor = minor
     request.path_start, request.path_size = parts.value, parts.value_size
     request.method = method_name(data, parts.name_size)
-    if path[0] != 47 or request.method is CONNECT:
+    request.connects = request.method is CONNECT
+    if path[0] != 47 or request.connects:
         fault = faults.target(request.method, PyBytes_FromStringAndSize(path, parts.value_size))
         if fault is not None:
             raise fault
