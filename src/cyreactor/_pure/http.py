@@ -198,25 +198,31 @@ class Parser(Framer):
             raise
         return found
 
-    def _next_line(
-        self, pattern: re.Pattern[bytes], fault: Callable[[bytes], HTTPError], limit: int
-    ) -> re.Match[bytes] | None:
-        """The next line, which the pattern must match whole; None while it is incomplete."""
+    def _waits(self, limit: int) -> bool:
+        """Whether a line that was searched before still has no end."""
+        if self.scanned <= self.line or self.data.find(b"\n", self.start + self.scanned) >= 0:
+            return False
+        return self._lacks_end(limit, faults.field_line)
+
+    def _lacks_end(self, limit: int, fault: Callable[[bytes], HTTPError]) -> bool:
+        """The next line was not taken: true if it is incomplete, else raises what is wrong with it."""
         data, at = self.data, self.start + self.line
         mark = data.find(b"\n", self.start + max(self.line, self.scanned))
         end = mark if mark >= 0 else len(data)
-        size = end - at
-        too_long = size > limit + (size > 0 and data[end - 1] == 13)
-        if too_long or end + (mark >= 0) - self.start > self.max_head:
+        if end - at > limit + (end > at and data[end - 1] == 13):
+            raise self._too_large()
+        if end + (mark >= 0) - self.start > self.max_head:
             raise self._too_large()
         if mark < 0:
             self.scanned = end - self.start
-            return None
-        match = pattern.match(data, at)
-        if match is None or match.end() != mark + 1:
-            raise fault(bytes(data[at:mark]))
-        self.line += size + 1
-        return match
+            return True
+        raise fault(bytes(data[at:mark]))
+
+    def _take_line(self, next_line: int, limit: int) -> None:
+        """A line is well-formed up to there: see that it is within its limits."""
+        if next_line - 2 - self.line > limit or next_line > self.max_head:
+            raise self._too_large()
+        self.line = next_line
 
     def _too_large(self) -> HTTPError:
         if self.stage is Stage.CHUNK:
@@ -225,17 +231,30 @@ class Parser(Framer):
             return HTTPError(f"the first line is longer than {self.max_line} bytes", 414)
         return HTTPError(f"fields longer than {self.max_line} bytes each or {self.max_head} in all", 431)
 
-    def _read_fields(self, take: Callable[[bytes, bytes], None], fields: Headers) -> bool:
-        """Read field lines up to the empty one; false while that has not come."""
-        while (match := self._next_line(FIELD_LINE, faults.field_line, self.max_line)) is not None:
+    def _read_fields(self, headers: Headers, message: Any) -> bool:
+        """Read field lines up to the empty one; false while that has not come.
+
+        They are a message's head, or trailers, which say nothing of a message.
+        """
+        if self._waits(self.max_line):
+            return False
+        data, start = self.data, self.start
+        while True:
+            match = FIELD_LINE.match(data, start + self.line)
+            if match is None:
+                return not self._lacks_end(self.max_line, faults.field_line)
+            self._take_line(match.end() - start, self.max_line)
             name, value = match.groups()
             if name is None:
-                self._consume(self.line)
-                return True
-            if len(fields) == self.max_headers:
+                break
+            if len(headers) == self.max_headers:
                 raise HTTPError(f"more than {self.max_headers} fields", 431)
-            take(name, value.strip(b" \t"))
-        return False
+            if message is None:
+                headers._add(name, value.strip(b" \t"))
+            else:
+                message._take_field(name, value.strip(b" \t"))
+        self._consume(self.line)
+        return True
 
     def _consume(self, count: int) -> None:
         """Bytes from start on were dealt with."""
@@ -248,7 +267,7 @@ class Parser(Framer):
             if self.message is None:
                 return NOTHING
         message = self.message
-        if not self._read_fields(message._take_field, message.headers):
+        if not self._read_fields(message.headers, message):
             return NOTHING
         message._take_end()
         self.stage = self._body_of(message)
@@ -309,9 +328,14 @@ class Parser(Framer):
         return None
 
     def _read_chunk_line(self) -> Any:
-        match = self._next_line(CHUNK_LINE, faults.chunk_line, min(HTTP_CHUNK_LINE, self.max_line))
-        if match is None:
+        limit = min(HTTP_CHUNK_LINE, self.max_line)
+        if self._waits(limit):
             return NOTHING
+        match = CHUNK_LINE.match(self.data, self.start)
+        if match is None:
+            self._lacks_end(limit, faults.chunk_line)
+            return NOTHING
+        self._take_line(match.end() - self.start, limit)
         size = int(match[1], 16)
         self.extensions += len(match[2] or b"")
         if self.extensions > self.max_line:
@@ -340,7 +364,7 @@ class Parser(Framer):
         return NOTHING
 
     def _read_trailers(self) -> Any:
-        if not self._read_fields(self.trailers._add, self.trailers):
+        if not self._read_fields(self.trailers, None):
             return NOTHING
         self.stage = Stage.END
         return None if self.streaming else self._complete(bytes(self.gathered))
@@ -396,8 +420,14 @@ class RequestParser(Parser):
         if not self.skipped and self.data[self.start : self.start + 2] == b"\r\n":
             self.skipped = True  # RFC 9112, 2.2: some clients end a body with a line too many
             self._consume(2)
-        match = self._next_line(REQUEST_LINE, faults.request_line, self.max_line)
-        return None if match is None else Request(match[1], match[2], int(match[3]))
+        if self._waits(self.max_line):
+            return None
+        match = REQUEST_LINE.match(self.data, self.start)
+        if match is None:
+            self._lacks_end(self.max_line, faults.request_line)
+            return None
+        self._take_line(match.end() - self.start, self.max_line)
+        return Request(match[1], match[2], int(match[3]))
 
     def _hands_over(self, message: Any) -> bool:
         return message.method == "CONNECT" or message.upgrade is not None
@@ -424,8 +454,14 @@ class ResponseParser(Parser):
         self.receiver.response_received(message)
 
     def _read_first_line(self) -> Message | None:
-        match = self._next_line(STATUS_LINE, faults.status_line, self.max_line)
-        return None if match is None else Response(int(match[1]), match[2], match[3])
+        if self._waits(self.max_line):
+            return None
+        match = STATUS_LINE.match(self.data, self.start)
+        if match is None:
+            self._lacks_end(self.max_line, faults.status_line)
+            return None
+        self._take_line(match.end() - self.start, self.max_line)
+        return Response(int(match[1]), match[2], match[3])
 
     def _body_of(self, message: Any) -> Stage:
         status = message.status
