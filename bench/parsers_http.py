@@ -27,7 +27,8 @@ BROWSER = (
 )
 SMALL = b"GET /plaintext HTTP/1.1\r\nHost: localhost:8080\r\nAccept: */*\r\n\r\n"
 POSTED = (
-    b"POST /items HTTP/1.1\r\nHost: localhost:8080\r\nContent-Type: application/json\r\nContent-Length: 27\r\n\r\n"
+    b"POST /items HTTP/1.1\r\nHost: localhost:8080\r\n"
+    b"Content-Type: application/json\r\nContent-Length: 27\r\n\r\n"
     b'{"name": "x", "number": 12}'
 )
 CHUNKED = (

@@ -16,11 +16,11 @@ MODULES = cyreactor._backend.MODULES
 # Who may be imported, in this order: a module imports only from rows above its own.
 LAYERS = [
     {"errors", "limits", "_seams"},
-    {"sink", "_faults"},
+    {"sink", "_faults", "http_lines"},
     {"intake", "poller", "http_head"},
     {"framing", "reader"},
-    {"endpoint", "http"},
-    {"connection", "datagram", "listener"},
+    {"endpoint", "http_parser"},
+    {"connection", "datagram", "listener", "http"},
     {"loop"},
     {"_backend"},
     {"framing*", "http/parsers", "sockets", "streams", "tls", "transport"},

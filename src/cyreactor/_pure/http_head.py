@@ -6,23 +6,13 @@ parsers could read in two ways is refused, because that is what request smugglin
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from .. import _faults as faults
 from ..errors import HTTPError
 from ..limits import LENGTH_DIGITS
-
-TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
-VALUE = rb"[^\x00-\x08\x0a-\x1f\x7f]*"
-
-REQUEST_LINE = re.compile(rb"(" + TOKEN + rb") ([!-~]+) HTTP/1\.([0-9])\r\n")
-STATUS_LINE = re.compile(rb"HTTP/1\.([0-9]) ([1-9][0-9]{2})(?: (" + VALUE + rb"))?\r\n")
-FIELD_LINE = re.compile(rb"(?:(" + TOKEN + rb"):(" + VALUE + rb"))?\r\n")  # or the empty line
-NAME = re.compile(TOKEN)
-FIELD_VALUE = re.compile(VALUE)
-HOST = re.compile(rb"[A-Za-z0-9\-._~%!$&'()*+,;=:\[\]]*")
+from .http_lines import FIELD_VALUE, HOST, NAME, options
 
 
 class Headers(Sequence[tuple[bytes, bytes]]):
@@ -132,7 +122,7 @@ class Message:
             take(self, value)
 
     def _take_connection(self, value: bytes) -> None:
-        self._options = self._options.union(_options(value))
+        self._options = self._options.union(options(value))
 
     def _take_length(self, value: bytes) -> None:
         if self.content_length is not None:
@@ -205,7 +195,7 @@ class Request(Message):
         self._host = True
 
     def _take_expect(self, value: bytes) -> None:
-        self._continue = self._continue or b"100-continue" in _options(value)
+        self._continue = self._continue or b"100-continue" in options(value)
 
     def _take_end(self) -> None:
         if not self._host and self.version[1] >= 1:
@@ -234,8 +224,3 @@ class Response(Message):
 
     def __repr__(self) -> str:
         return f"<Response {self.status}>"
-
-
-def _options(value: bytes) -> list[bytes]:
-    """The elements of a list, lower case."""
-    return [option.strip(b" \t") for option in value.lower().split(b",")]
