@@ -7,9 +7,9 @@ A parser is a framer whose messages are whole ``Request`` or ``Response`` object
 A line is judged when it is complete, its limits before: so an error does not depend on how the stream
 was cut. What is never done twice: searching for a line's end, and reading a line.
 
-Nothing is delivered while ``held``. The parser sets it after a message that hands the connection over
-to another protocol: what follows stays as it came, for ``take``. After the last message of a
-connection (``keep_alive`` false) it drops what comes.
+Nothing is delivered while ``held``, and what comes is kept: who holds it for long should pause reading.
+The parser sets it after a message that hands the connection over to another protocol: what follows stays
+as it came, for ``take``. After the last message of a connection (``keep_alive`` false) it drops what comes.
 
 ``base + start`` is read again after each call into Python: a callback may feed the parser.
 """
