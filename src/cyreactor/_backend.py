@@ -15,6 +15,8 @@ MODULES = (
     "sink",
     "intake",
     "framing",
+    "http_head",
+    "http",
     "reader",
     "resp_encoding",
     "resp",
@@ -49,6 +51,8 @@ if TYPE_CHECKING:
     from ._pure import datagram as datagram
     from ._pure import endpoint as endpoint
     from ._pure import framing as framing
+    from ._pure import http as http
+    from ._pure import http_head as http_head
     from ._pure import intake as intake
     from ._pure import listener as listener
     from ._pure import loop as loop

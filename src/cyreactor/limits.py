@@ -1,5 +1,7 @@
 """Every bound and default in one place, with its reason."""
 
+import sys
+
 # One read takes at most this much, one a wake-up: larger reads cost more in memory traffic than
 # they save in system calls, and a neighbour waits for each of them.
 READ_SIZE = 64 * 1024
@@ -33,6 +35,12 @@ LOW_WATER = HIGH_WATER // 4
 # Bytes of one framed message, unless the protocol says otherwise.
 MESSAGE_LIMIT = 64 * 1024
 
+# Memory that a message gets because its length was announced; more of it comes as the message does.
+ANNOUNCED_ROOM = 1024 * 1024
+
+# A larger limit on a message means this one: sums with it, and ten times it, still fit the machine's word.
+LARGEST_LIMIT = sys.maxsize // 16
+
 # A framed message of this many bytes goes out as several pieces in one system call: a smaller one costs
 # less to copy together with what is around it (measured on TCP: equal at 12 KiB, a fifth less at 64 KiB).
 GATHER_FROM = 16 * 1024
@@ -40,9 +48,6 @@ GATHER_FROM = 16 * 1024
 # Bytes of a stream's line, unless its opener says otherwise; asyncio's default. Twice as much may wait
 # to be read before the peer is held back.
 STREAM_LIMIT = 64 * 1024
-
-# Memory that a stream reserves at most for bytes that a read waits for: the rest when these have come.
-STREAM_GROWTH = 256 * 1024
 
 # Pieces handed to one sendmsg; Linux refuses more than 1024 (UIO_MAXIOV).
 PIECES_PER_SEND = 256
@@ -57,6 +62,21 @@ LOST_WRITES_BEFORE_WARNING = 5
 # and the most that is remembered of such a habit.
 COALESCE_AFTER = 2
 COALESCE_MEMORY = 4
+
+# HTTP/1.1, in bytes without line ends: a request line or a field line (what Apache and nginx allow;
+# RFC 9112 asks for 8000), a whole head or trailer section, the fields in one, and a chunk's size with
+# its extensions, which nobody uses but who wants to hide something.
+HTTP_LINE = 8 * 1024
+HTTP_HEAD = 64 * 1024
+HTTP_HEADERS = 100
+HTTP_CHUNK_LINE = 256
+
+# Bytes of a request's body, which anybody may send, and of a response's, which somebody asked for.
+REQUEST_BODY = 1024 * 1024
+RESPONSE_BODY = 64 * 1024 * 1024
+
+# Digits of a Content-Length: the most that surely fit into a signed 64-bit integer.
+LENGTH_DIGITS = 18
 
 # RESP. Bytes of one command or reply as it goes over the wire: values of some megabytes are common, and
 # this much may wait on each connection.
@@ -77,3 +97,10 @@ RESP_HEADER_LIMIT = 32
 
 # Digits of a big number: where Python itself stops by default, because converting them is quadratic.
 RESP_DIGITS = 4300
+
+
+def bounded(name: str, value: int, least: int, most: int) -> int:
+    """The value of a limit. Raises ValueError for one that is no integer within the two."""
+    if not isinstance(value, int) or not least <= value <= most:
+        raise ValueError(f"{name} must be an integer from {least} to {most}, not {value!r}")
+    return value

@@ -51,63 +51,14 @@ else:
 ClientConnected = Callable[["StreamReader", "StreamWriter"], Awaitable[None] | None]
 
 
-class StreamReader(_reader.StreamSink, Reader):
+class StreamReader(_reader.StreamReader, Reader):
     """See ``asyncio.StreamReader``. ``limit`` bounds a line, and half of what may wait to be read."""
 
     def __init__(self, limit: int = STREAM_LIMIT, loop: asyncio.AbstractEventLoop | None = None) -> None:
         super().__init__(limit, loop or asyncio.get_event_loop())
 
-    async def readline(self) -> bytes:
-        """A line with its LF; at the end of the stream what is left.
-
-        Raises ValueError for a line over the limit, which is then dropped.
-        """
-        while (line := self._take_line()) is None:
-            await self._more("readline")
-        return line
-
-    async def readuntil(self, separator: bytes | tuple[bytes, ...] = b"\n") -> bytes:
-        """Up to and with the separator; of several in a tuple the one that ends first.
-
-        Raises asyncio.LimitOverrunError where that is over the limit, with nothing consumed, and
-        asyncio.IncompleteReadError where the stream ends before.
-        """
-        separators = _separators(separator)
-        while (data := self._take_until(separators)) is None:
-            await self._more("readuntil")
-        return data
-
-    async def readexactly(self, n: int) -> bytes:
-        """``n`` bytes. Raises asyncio.IncompleteReadError where the stream ends before."""
-        if n < 0:
-            raise ValueError("readexactly size can not be less than zero")
-        while (data := self._take_exactly(n)) is None:
-            await self._more("readexactly", n)
-        return data
-
-    async def read(self, n: int = -1) -> bytes:
-        """Up to ``n`` bytes, as soon as there are any; all until the end of the stream for -1."""
-        while (data := self._take_some(n)) is None:
-            await self._more("read", min(n, 0))
-        return data
-
     def __aiter__(self) -> StreamReader:
         return self
-
-    async def __anext__(self) -> bytes:
-        line = await self.readline()
-        if not line:
-            raise StopAsyncIteration
-        return line
-
-
-def _separators(separator: bytes | tuple[bytes, ...]) -> tuple[bytes, ...]:
-    """What to search for, the shortest first."""
-    given = separator if isinstance(separator, tuple) else (separator,)
-    found = tuple(sorted((bytes(item) for item in given), key=len))
-    if not found or not found[0]:
-        raise ValueError("Separator should be at least one-byte string")
-    return found
 
 
 class StreamWriter(Writer):

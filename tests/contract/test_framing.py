@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
+from streams_kit import steps
 
 LIMIT = 10
 
@@ -71,6 +74,48 @@ def test_a_limit_that_is_none_is_refused(core, value):
         core.framing.LineFramer(value)
     with pytest.raises((ValueError, TypeError)):
         core.framing.FixedLengthFramer(value)
+
+
+LIMITLESS = {
+    "line": (lambda framing, limit: framing.LineFramer(limit), b"x"),
+    "delimiter": (lambda framing, limit: framing.DelimiterFramer(b"::", limit), b"x"),
+    "length": (lambda framing, limit: framing.LengthPrefixFramer(8, "big", limit), b"\x07" + 6 * b"\xff"),
+    "netstring": (lambda framing, limit: framing.NetstringFramer(limit), b"500000000000000000:"),
+}
+
+
+@pytest.mark.parametrize("limit", [sys.maxsize, 1 << 70])
+@pytest.mark.parametrize("kind", LIMITLESS)
+def test_the_largest_limit_is_no_limit(core, kind, limit):
+    make, start = LIMITLESS[kind]
+    framer = make(core.framing, limit)
+    framer.feed(start)
+    assert framer.next_message() is None
+    framer = make(core.framing, limit)
+    framer.feed(framer.frame(b"one"))
+    assert framer.next_message() == b"one"
+
+
+def test_a_length_that_is_no_number_of_the_machine_is_too_long(core):
+    framer = core.framing.NetstringFramer(sys.maxsize)
+    framer.feed(b"9" * 40)
+    with pytest.raises(core.FramingError, match="longer"):
+        framer.next_message()
+
+
+def test_memory_is_taken_for_what_came_and_not_for_what_was_announced(core, reactor, wires):
+    class Endless(core.LengthPrefixedProtocol):
+        width, max_length, calls = 8, sys.maxsize, ()
+
+        def connection_lost(self, exc):
+            self.calls = ("lost", exc)
+
+    protocol, peer = wires.attach(Endless)
+    for piece in (b"\x07" + 7 * b"\xff", b"some", b"more"):
+        peer.send(piece)
+        steps(reactor)
+    assert protocol.calls == ()
+    assert protocol.framer.pending == 16
 
 
 def test_a_framer_takes_any_buffer_and_keeps_its_own_copy(core):

@@ -19,6 +19,7 @@ from cyreactor import limits
 from cyreactor.errors import FramingError
 
 cdef Py_ssize_t MESSAGE_LIMIT = limits.MESSAGE_LIMIT
+cdef Py_ssize_t LARGEST_LIMIT = limits.LARGEST_LIMIT
 cdef Py_ssize_t GATHER_FROM = limits.GATHER_FROM
 
 # What `cut` returns while the message is incomplete: None may be one.
@@ -336,7 +337,7 @@ cdef class NetstringFramer(Framer):
 cdef Py_ssize_t positive(str name, object value) except -1:
     if not isinstance(value, int) or value < 1:
         raise ValueError(f"{name} must be a positive number of bytes, not {value!r}")
-    return value
+    return min(value, LARGEST_LIMIT)
 
 
 cdef bytes as_message(Framer framer, object message):

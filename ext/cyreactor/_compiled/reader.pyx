@@ -1,33 +1,44 @@
-"""What a stream reader reads from: bytes kept until a coroutine asks for them.
+"""A stream reader: bytes kept until a coroutine asks for them.
 
-Every ``_take_`` method returns None where the coroutine must wait for more, and consumes nothing then.
+Every ``take_`` method returns None where the coroutine must wait for more, and consumes nothing then.
 So a read that is cancelled while it waits has lost nothing, and one that can be answered at once is.
 
 Flow control. While more than twice the limit waits, the transport is held back; at or below the limit
 it goes on. A coroutine that waits for more than that is never held back by what waits for it.
+
+What is awaited is a ``Reading``: a coroutine of two states, begun and waiting. The interpreter asks one
+for its result by StopIteration, which Cython would raise with a traceback: a slot of the type is set
+to a function that only sets it.
 """
 
 import sys
 from asyncio import IncompleteReadError, LimitOverrunError
 
+cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.object cimport PyObject
+from cpython.ref cimport Py_DECREF, Py_INCREF
 from libc.string cimport memchr
 
 from .framing cimport search
 from .intake cimport Intake
 
-from cyreactor import limits
+cdef extern from "Python.h":
+    ctypedef PyObject* (*iternextfunc)(PyObject*)
+    ctypedef struct PyTypeObject:
+        iternextfunc tp_iternext
+    void PyErr_SetObject(object type, object value) noexcept
 
 cdef Py_ssize_t EVERYTHING = sys.maxsize
-cdef Py_ssize_t GROWTH = limits.STREAM_GROWTH
 
 cdef object NOT_FOUND = "Separator is not found, and chunk exceed the limit"
 cdef object FOUND_LATE = "Separator is found, but chunk is longer than limit"
+cdef tuple METHODS = ("readline", "readline", "readuntil", "readexactly", "read")
 cdef object BUSY = "another coroutine is already waiting for incoming data"
 
 
-cdef class StreamSink(Intake):
-    """The half of ``cyreactor.StreamReader`` that does not wait."""
+cdef class StreamReader(Intake):
+    """The core of ``cyreactor.StreamReader``."""
 
     def __init__(self, limit, loop):
         if limit <= 0:
@@ -102,23 +113,54 @@ cdef class StreamSink(Intake):
             self._paused = True
         return 0
 
-    # --- for the coroutines ---
+    # --- for coroutines ---
 
-    def _more(self, method, Py_ssize_t wanted=0):
-        """A future for when more has come, so that ``wanted`` bytes are there, or the end of the stream."""
+    def readline(self):
+        """A line with its LF; at the end of the stream what is left.
+
+        Raises ValueError for a line over the limit, which is then dropped.
+        """
+        return begin(self, LINE, 0, None)
+
+    def readuntil(self, separator=b"\n"):
+        """Up to and with the separator; of several in a tuple the one that ends first.
+
+        Raises asyncio.LimitOverrunError where that is over the limit, with nothing consumed, and
+        asyncio.IncompleteReadError where the stream ends before.
+        """
+        return begin(self, UNTIL, 0, separator)
+
+    def readexactly(self, n):
+        """``n`` bytes. Raises asyncio.IncompleteReadError where the stream ends before."""
+        return begin(self, EXACTLY, n, None)
+
+    def read(self, n=-1):
+        """Up to ``n`` bytes, as soon as there are any; all until the end of the stream for -1."""
+        return begin(self, SOME, n, None)
+
+    def __anext__(self):
+        return begin(self, NEXT_LINE, 0, None)
+
+    def _take_back(self):
+        """Everything that was not read, for another reader of the same transport."""
+        return self.cut(self.end - self.start)
+
+    cdef object more(self, Kind kind, Py_ssize_t count):
+        """A future for when more has come, as much as that read needs, or the end of the stream."""
         if self._waiter is not None and not self._waiter.done():
-            raise RuntimeError(f"{method}() called while {BUSY}")
-        if wanted == 0:
-            wanted = self.end - self.start + 1
-        self.wanted = wanted if wanted > 0 else EVERYTHING
-        self.needed = min(self.wanted, GROWTH)
+            raise RuntimeError(f"{METHODS[<int> kind]}() called while {BUSY}")
+        if kind == EXACTLY:
+            self.wanted = count
+        else:
+            self.wanted = EVERYTHING if count < 0 else self.end - self.start + 1
+        self.needed = self.wanted
         self._waiter = self._loop.create_future()
         if self._paused:
             self._paused = False
             self._transport.resume_reading()
         return self._waiter
 
-    def _take_line(self):
+    cdef object take_line(self):
         """A line with its end, what is left at the end of the stream. Raises ValueError over the limit."""
         cdef Py_ssize_t pending = self.end - self.start, at = self.resume_search(None)
         cdef const char* data = self.base + self.start
@@ -139,7 +181,7 @@ cdef class StreamSink(Intake):
             raise ValueError(NOT_FOUND)
         return self.cut(pending) if self._eof else None
 
-    def _take_until(self, separators):
+    cdef object take_until(self, object separators):
         """Up to the separator that ends first, with it. ``separators`` is a tuple, the shortest first."""
         cdef Py_ssize_t pending = self.end - self.start, at = self.resume_search(separators)
         cdef Py_ssize_t width, found, start = -1, end = pending
@@ -163,9 +205,11 @@ cdef class StreamSink(Intake):
             raise IncompleteReadError(self.cut(pending), None)
         return None
 
-    def _take_exactly(self, Py_ssize_t count):
+    cdef object take_exactly(self, Py_ssize_t count):
         """So many bytes. Raises IncompleteReadError with what is left where the stream ends before."""
         cdef Py_ssize_t pending = self.end - self.start
+        if count < 0:
+            raise ValueError("readexactly size can not be less than zero")
         if self._exception is not None:
             raise self._exception
         if pending >= count:
@@ -174,7 +218,7 @@ cdef class StreamSink(Intake):
             raise IncompleteReadError(self.cut(pending), count)
         return None
 
-    def _take_some(self, Py_ssize_t count):
+    cdef object take_some(self, Py_ssize_t count):
         """What there is, up to so many bytes; a negative count waits for the end of the stream."""
         cdef Py_ssize_t pending = self.end - self.start
         if self._exception is not None:
@@ -184,10 +228,6 @@ cdef class StreamSink(Intake):
         if pending == 0 and count and not self._eof:
             return None
         return self.cut(min(pending, count))
-
-    def _take_back(self):
-        """Everything that was not read, for another reader of the same transport."""
-        return self.cut(self.end - self.start)
 
     cdef Py_ssize_t resume_search(self, object separators) except -1:
         """Where the last search for the same gave up."""
@@ -207,3 +247,89 @@ cdef class StreamSink(Intake):
             self._paused = False
             self._transport.resume_reading()
         return taken
+
+
+cdef tuple ordered(object separator):
+    """What to search for, the shortest first."""
+    given = separator if isinstance(separator, tuple) else (separator,)
+    found = tuple(sorted((bytes(item) for item in given), key=len))
+    if not found or not found[0]:
+        raise ValueError("Separator should be at least one-byte string")
+    return found
+
+
+cdef Reading begin(StreamReader reader, Kind kind, Py_ssize_t count, object separator):
+    cdef Reading reading = Reading.__new__(Reading)
+    reading.reader = reader
+    reading.kind = kind
+    reading.count = count
+    reading.separators = separator
+    return reading
+
+
+@cython.final
+@cython.freelist(64)
+cdef class Reading:
+    """What a read of a stream awaits: a coroutine in all but its type."""
+
+    def __await__(self):
+        return self
+
+    def __next__(self):
+        return self.send(None)
+
+    def send(self, value):
+        """See ``coroutine.send``."""
+        cdef PyObject* future = step(<PyObject*> self)
+        result = <object> future
+        Py_DECREF(result)
+        return result
+
+    def throw(self, type, value=None, traceback=None):
+        """See ``coroutine.throw``."""
+        self.close()
+        raise type if value is None else value
+
+    def close(self):
+        """See ``coroutine.close``."""
+        if self.future is not None and self.reader._waiter is self.future:
+            self.reader._waiter = None
+        self.reader = self.future = self.waiting = None
+
+    cdef object attempt(self, StreamReader reader):
+        if self.kind == EXACTLY:
+            return reader.take_exactly(self.count)
+        if self.kind == SOME:
+            return reader.take_some(self.count)
+        if self.kind == UNTIL:
+            if self.future is None:
+                self.separators = ordered(self.separators)
+            return reader.take_until(self.separators)
+        line = reader.take_line()
+        if self.kind == NEXT_LINE and line is not None and not line:
+            raise StopAsyncIteration
+        return line
+
+
+cdef PyObject* step(PyObject* reading) except? NULL:
+    """Return what is to be waited for; or set StopIteration, with the result."""
+    cdef Reading self = <Reading> reading
+    cdef StreamReader reader = self.reader
+    if reader is None:
+        raise RuntimeError("cannot reuse already awaited coroutine")
+    self.reader = None  # it is over, should this fail
+    if self.waiting is not None:
+        next(self.waiting, None)
+    result = self.attempt(reader)
+    if result is not None:
+        PyErr_SetObject(StopIteration, result)
+        return NULL
+    self.reader = reader
+    self.future = reader.more(self.kind, self.count)
+    self.waiting = self.future.__await__()
+    future = next(self.waiting)
+    Py_INCREF(future)
+    return <PyObject*> future
+
+
+(<PyTypeObject*> Reading).tp_iternext = <iternextfunc> step

@@ -15,7 +15,7 @@ from operator import index
 from typing import Any, Literal
 
 from ..errors import FramingError
-from ..limits import GATHER_FROM, MESSAGE_LIMIT
+from ..limits import GATHER_FROM, LARGEST_LIMIT, MESSAGE_LIMIT
 from .intake import Buffer, Intake
 
 # What `_cut` returns while the message is incomplete: None may be one.
@@ -327,7 +327,7 @@ class NetstringFramer(Framer):
 def _positive(name: str, value: int) -> int:
     if not isinstance(value, int) or value < 1:
         raise ValueError(f"{name} must be a positive number of bytes, not {value!r}")
-    return value
+    return min(value, LARGEST_LIMIT)
 
 
 def _as_message(framer: Framer, message: Buffer) -> bytes:

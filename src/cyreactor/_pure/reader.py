@@ -1,4 +1,4 @@
-"""What a stream reader reads from: bytes kept until a coroutine asks for them.
+"""A stream reader: bytes kept until a coroutine asks for them.
 
 Every ``_take_`` method returns None where the coroutine must wait for more, and consumes nothing then.
 So a read that is cancelled while it waits has lost nothing, and one that can be answered at once is.
@@ -22,8 +22,8 @@ FOUND_LATE = "Separator is found, but chunk is longer than limit"
 BUSY = "another coroutine is already waiting for incoming data"
 
 
-class StreamSink(Intake):
-    """The half of ``cyreactor.StreamReader`` that does not wait."""
+class StreamReader(Intake):
+    """The core of ``cyreactor.StreamReader``."""
 
     __slots__ = (
         "_eof", "_exception", "_limit", "_loop", "_paused", "_transport", "_waiter", "scanned", "sought",
@@ -109,20 +109,66 @@ class StreamSink(Intake):
         else:
             self._paused = True
 
-    # --- for the coroutines ---
+    # --- for coroutines ---
 
-    def _more(self, method: str, wanted: int = 0) -> Any:
-        """A future for when more has come, so that ``wanted`` bytes are there, or the end of the stream."""
+    async def readline(self) -> bytes:
+        """A line with its LF; at the end of the stream what is left.
+
+        Raises ValueError for a line over the limit, which is then dropped.
+        """
+        while (line := self._take_line()) is None:
+            await self._more("readline", 0)
+        return line
+
+    async def readuntil(self, separator: bytes | tuple[bytes, ...] = b"\n") -> bytes:
+        """Up to and with the separator; of several in a tuple the one that ends first.
+
+        Raises asyncio.LimitOverrunError where that is over the limit, with nothing consumed, and
+        asyncio.IncompleteReadError where the stream ends before.
+        """
+        separators = _ordered(separator)
+        while (data := self._take_until(separators)) is None:
+            await self._more("readuntil", 0)
+        return data
+
+    async def readexactly(self, n: int) -> bytes:
+        """``n`` bytes. Raises asyncio.IncompleteReadError where the stream ends before."""
+        while (data := self._take_exactly(n)) is None:
+            await self._more("readexactly", n)
+        return data
+
+    async def read(self, n: int = -1) -> bytes:
+        """Up to ``n`` bytes, as soon as there are any; all until the end of the stream for -1."""
+        while (data := self._take_some(n)) is None:
+            await self._more("read", min(n, 0))
+        return data
+
+    async def __anext__(self) -> bytes:
+        line = await self.readline()
+        if not line:
+            raise StopAsyncIteration
+        return line
+
+    def _take_back(self) -> bytes:
+        """Everything that was not read, for another reader of the same transport."""
+        return self._cut(len(self.data) - self.start)
+
+    async def _more(self, method: str, wanted: int) -> None:
+        """Wait for more, so that ``wanted`` bytes are there, or for the end of the stream."""
         if self._waiter is not None and not self._waiter.done():
             raise RuntimeError(f"{method}() called while {BUSY}")
         if wanted == 0:
             wanted = len(self.data) - self.start + 1
         self.wanted = wanted if wanted > 0 else EVERYTHING
-        self._waiter = self._loop.create_future()
+        waiter = self._waiter = self._loop.create_future()
         if self._paused:
             self._paused = False
             self._transport.resume_reading()
-        return self._waiter
+        try:
+            await waiter
+        finally:
+            if self._waiter is waiter:  # nobody woke it: the read was cancelled
+                self._waiter = None
 
     def _take_line(self) -> bytes | None:
         """A line with its end, what is left at the end of the stream. Raises ValueError over the limit."""
@@ -165,6 +211,8 @@ class StreamSink(Intake):
 
     def _take_exactly(self, count: int) -> bytes | None:
         """So many bytes. Raises IncompleteReadError with what is left where the stream ends before."""
+        if count < 0:
+            raise ValueError("readexactly size can not be less than zero")
         if self._exception is not None:
             raise self._exception
         pending = len(self.data) - self.start
@@ -185,10 +233,6 @@ class StreamSink(Intake):
             return None
         return self._cut(min(pending, count))
 
-    def _take_back(self) -> bytes:
-        """Everything that was not read, for another reader of the same transport."""
-        return self._cut(len(self.data) - self.start)
-
     def _resume_search(self, separators: Any) -> int:
         """Where the last search for the same gave up."""
         if separators is not self.sought:
@@ -208,3 +252,12 @@ class StreamSink(Intake):
             self._paused = False
             self._transport.resume_reading()
         return taken
+
+
+def _ordered(separator: bytes | tuple[bytes, ...]) -> tuple[bytes, ...]:
+    """What to search for, the shortest first."""
+    given = separator if isinstance(separator, tuple) else (separator,)
+    found = tuple(sorted((bytes(item) for item in given), key=len))
+    if not found or not found[0]:
+        raise ValueError("Separator should be at least one-byte string")
+    return found
