@@ -36,15 +36,11 @@ def fuzz(target: str, seconds: int) -> int:
     shutil.rmtree(small, ignore_errors=True)
     for folder in (kept, found, grown, small):
         folder.mkdir(parents=True, exist_ok=True)
-    code = run(
-        target,
-        f"-max_total_time={seconds}",
-        f"-max_len={LONGEST}",
-        f"-artifact_prefix={found}/",
-        "-print_final_stats=1",
-        str(grown),
-        str(kept),
-    )
+    options = [f"-max_total_time={seconds}", f"-max_len={LONGEST}", f"-artifact_prefix={found}/"]
+    words = ROOT / "fuzz" / f"{target}.dict"
+    if words.exists():
+        options.append(f"-dict={words}")
+    code = run(target, *options, "-print_final_stats=1", str(grown), str(kept))
     if code:
         return code
     # By edges alone: what differs only in how often it passes them is not kept.
