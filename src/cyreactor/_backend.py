@@ -11,7 +11,20 @@ from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING
 
-MODULES = ("sink", "intake", "framing", "poller", "endpoint", "connection", "datagram", "listener", "loop")
+MODULES = (
+    "sink",
+    "intake",
+    "framing",
+    "http_head",
+    "http",
+    "reader",
+    "poller",
+    "endpoint",
+    "connection",
+    "datagram",
+    "listener",
+    "loop",
+)
 
 
 def _load(core: str) -> dict[str, ModuleType]:
@@ -36,12 +49,13 @@ if TYPE_CHECKING:
     from ._pure import datagram as datagram
     from ._pure import endpoint as endpoint
     from ._pure import framing as framing
+    from ._pure import http as http
+    from ._pure import http_head as http_head
     from ._pure import intake as intake
     from ._pure import listener as listener
     from ._pure import loop as loop
     from ._pure import poller as poller
+    from ._pure import reader as reader
     from ._pure import sink as sink
 else:
-    sink, intake, framing, poller, endpoint, connection, datagram, listener, loop = (
-        _core[name] for name in MODULES
-    )
+    globals().update(_core)

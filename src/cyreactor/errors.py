@@ -7,3 +7,15 @@ class FramingError(ValueError):
     A connection that meets one ends with it: ``connection_lost(exc)`` gets this exception.
     A framer that raised one raises it again on every later call.
     """
+
+
+class HTTPError(FramingError):
+    """The peer sent bytes that are no HTTP message, or one over a limit.
+
+    ``status`` is what a server answers with: 400 malformed, 413 body too large, 414 request line too
+    long, 431 head too large, 501 unknown transfer coding, 505 unknown version.
+    """
+
+    def __init__(self, why: str, status: int = 400) -> None:
+        super().__init__(why)
+        self.status = status

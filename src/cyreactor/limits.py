@@ -45,6 +45,10 @@ LARGEST_LIMIT = sys.maxsize // 16
 # less to copy together with what is around it (measured on TCP: equal at 12 KiB, a fifth less at 64 KiB).
 GATHER_FROM = 16 * 1024
 
+# Bytes of a stream's line, unless its opener says otherwise; asyncio's default. Twice as much may wait
+# to be read before the peer is held back.
+STREAM_LIMIT = 64 * 1024
+
 # Pieces handed to one sendmsg; Linux refuses more than 1024 (UIO_MAXIOV).
 PIECES_PER_SEND = 256
 
@@ -58,3 +62,25 @@ LOST_WRITES_BEFORE_WARNING = 5
 # and the most that is remembered of such a habit.
 COALESCE_AFTER = 2
 COALESCE_MEMORY = 4
+
+# HTTP/1.1, in bytes without line ends: a request line or a field line (what Apache and nginx allow;
+# RFC 9112 asks for 8000), a whole head or trailer section, the fields in one, and a chunk's size with
+# its extensions, which nobody uses but who wants to hide something.
+HTTP_LINE = 8 * 1024
+HTTP_HEAD = 64 * 1024
+HTTP_HEADERS = 100
+HTTP_CHUNK_LINE = 256
+
+# Bytes of a request's body, which anybody may send, and of a response's, which somebody asked for.
+REQUEST_BODY = 1024 * 1024
+RESPONSE_BODY = 64 * 1024 * 1024
+
+# Digits of a Content-Length: the most that surely fit into a signed 64-bit integer.
+LENGTH_DIGITS = 18
+
+
+def bounded(name: str, value: int, least: int, most: int) -> int:
+    """The value of a limit. Raises ValueError for one that is no integer within the two."""
+    if not isinstance(value, int) or not least <= value <= most:
+        raise ValueError(f"{name} must be an integer from {least} to {most}, not {value!r}")
+    return value

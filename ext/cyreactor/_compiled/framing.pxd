@@ -9,6 +9,11 @@ cdef enum Verdict:
     WHOLE = 1           # `body`, `length` and `total` describe the message
 
 
+cdef Py_ssize_t search(
+    const char* data, Py_ssize_t start, Py_ssize_t size, const char* mark, Py_ssize_t width
+) noexcept
+
+
 cdef class Framer(Intake):
     cdef readonly Py_ssize_t max_length
     cdef object transport            # what `send` writes to

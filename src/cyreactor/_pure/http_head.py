@@ -1,0 +1,231 @@
+"""The heads of HTTP/1.1 messages (RFC 9110, RFC 9112): fields, and what they say of the message.
+
+Which fields matter to the framing is decided here, field by field as the lines come; anything that two
+parsers could read in two ways is refused, because that is what request smuggling lives on.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from .. import _faults as faults
+from ..errors import HTTPError
+from ..limits import LENGTH_DIGITS
+
+TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
+VALUE = rb"[^\x00-\x08\x0a-\x1f\x7f]*"
+
+REQUEST_LINE = re.compile(rb"(" + TOKEN + rb") ([!-~]+) HTTP/1\.([0-9])\r\n")
+STATUS_LINE = re.compile(rb"HTTP/1\.([0-9]) ([1-9][0-9]{2})(?: (" + VALUE + rb"))?\r\n")
+FIELD_LINE = re.compile(rb"(?:(" + TOKEN + rb"):(" + VALUE + rb"))?\r\n")  # or the empty line
+NAME = re.compile(TOKEN)
+FIELD_VALUE = re.compile(VALUE)
+HOST = re.compile(rb"[A-Za-z0-9\-._~%!$&'()*+,;=:\[\]]*")
+
+
+class Headers(Sequence[tuple[bytes, bytes]]):
+    """Fields in their order, as pairs of bytes: the name as it was sent, the value without the
+    whitespace around it. Looking up by name ignores case; ``name in headers`` asks for a name.
+
+    ``Headers(pairs)`` raises ValueError for a name or a value that cannot be sent.
+    """
+
+    __slots__ = ("_pairs",)
+
+    def __init__(self, pairs: Iterable[tuple[bytes, bytes]] = ()) -> None:
+        self._pairs: list[tuple[bytes, bytes]] = []
+        for name, value in pairs:
+            name, value = bytes(name), bytes(value)
+            if not NAME.fullmatch(name):
+                raise ValueError(f"a field's name must be a token, not {name!r}")
+            if not FIELD_VALUE.fullmatch(value) or value.strip(b" \t") != value:
+                raise ValueError(f"a field's value must not contain controls nor end in blanks: {value!r}")
+            self._pairs.append((name, value))
+
+    def get(self, name: bytes | str, default: Any = None) -> Any:
+        """The value of the first field of that name; ``default`` where there is none."""
+        wanted = _name(name)
+        for key, value in self._pairs:
+            if len(key) == len(wanted) and key.lower() == wanted:
+                return value
+        return default
+
+    def get_all(self, name: bytes | str) -> list[bytes]:
+        """The values of all fields of that name, in order."""
+        wanted = _name(name)
+        return [value for key, value in self._pairs if key.lower() == wanted]
+
+    def __contains__(self, name: object) -> bool:
+        return self.get(name, self) is not self  # type: ignore[arg-type]
+
+    def __len__(self) -> int:
+        return len(self._pairs)
+
+    def __getitem__(self, index: Any) -> Any:
+        return self._pairs[index]
+
+    def __iter__(self) -> Iterator[tuple[bytes, bytes]]:
+        return iter(self._pairs)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, (Headers, list, tuple)):
+            return NotImplemented
+        return self._pairs == list(other)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return f"Headers({self._pairs!r})"
+
+    def _add(self, name: bytes, value: bytes) -> None:
+        self._pairs.append((name, value))
+
+
+NO_HEADERS = Headers()
+
+
+def _name(name: bytes | str) -> bytes:
+    if isinstance(name, str):
+        return name.encode("latin-1", "replace").lower()
+    if isinstance(name, bytes):
+        return name.lower()
+    raise TypeError(f"a field's name is bytes or str, not {type(name).__name__!r}")
+
+
+class Message:
+    """What requests and responses have in common. Parsers make them; nobody else needs to."""
+
+    __slots__ = ("_options", "body", "chunked", "content_length", "headers", "trailers", "version")
+
+    def __init__(self, minor: int) -> None:
+        self.version = (1, minor)
+        self.headers = Headers()
+        self.trailers = NO_HEADERS  # after a chunked body; where it is not streamed
+        self.body = b""
+        self.content_length: int | None = None
+        self.chunked = False  # as the head says, also where there is no body
+        self._options: frozenset[bytes] = frozenset()  # of Connection, lower case
+
+    @property
+    def keep_alive(self) -> bool:
+        """Whether another message may follow on the connection (RFC 9112, 9.3)."""
+        if b"close" in self._options:
+            return False
+        return self.version[1] >= 1 or b"keep-alive" in self._options
+
+    @property
+    def upgrade(self) -> str | None:
+        """The Upgrade field, where Connection lists it too; None in HTTP/1.0 (RFC 9110, 7.8)."""
+        if b"upgrade" not in self._options or self.version[1] < 1:
+            return None
+        return b", ".join(self.headers.get_all(b"upgrade")).decode("latin-1") or None
+
+    # --- while the head is parsed ---
+
+    def _take_field(self, name: bytes, value: bytes) -> None:
+        """A field came: keep it, and what it says. Raises HTTPError."""
+        self.headers._add(name, value)
+        name = name.lower()
+        if name == b"connection":
+            self._options = self._options.union(_options(value))
+        elif name == b"content-length":
+            self._take_length(value)
+        elif name == b"transfer-encoding":
+            self._take_coding(value)
+
+    def _take_length(self, value: bytes) -> None:
+        if self.content_length is not None:
+            raise HTTPError("Content-Length is repeated")
+        if self.chunked:
+            raise HTTPError("both Content-Length and Transfer-Encoding")
+        if not (value.isdigit() and value.isascii()):
+            raise HTTPError("Content-Length is not a decimal number")
+        if len(value) > LENGTH_DIGITS:
+            raise HTTPError("Content-Length is beyond all bounds", 413)
+        self.content_length = int(value)
+
+    def _take_coding(self, value: bytes) -> None:
+        if self.version[1] < 1:
+            raise HTTPError("Transfer-Encoding in HTTP/1.0")
+        if self.chunked:
+            raise HTTPError("Transfer-Encoding is repeated")
+        if self.content_length is not None:
+            raise HTTPError("both Content-Length and Transfer-Encoding")
+        if value.lower() != b"chunked":
+            raise faults.transfer_encoding(value)
+        self.chunked = True
+
+    def _take_end(self) -> None:
+        """The head ended. Raises HTTPError for what is missing."""
+
+
+class Request(Message):
+    """A request: ``method`` and ``target`` as they were sent."""
+
+    __slots__ = ("_continue", "_host", "method", "target")
+
+    def __init__(self, method: bytes, target: bytes, minor: int) -> None:
+        super().__init__(minor)
+        self.method = method.decode("ascii")
+        self.target = target.decode("ascii")
+        self._host = False
+        self._continue = False
+        if not target.startswith(b"/") or self.method == "CONNECT":
+            fault = faults.target(self.method, target)
+            if fault is not None:
+                raise fault
+
+    @property
+    def expects_continue(self) -> bool:
+        """Whether the client waits for 100 (Continue) before it sends the body (RFC 9110, 10.1.1)."""
+        return self._continue and self.version[1] >= 1 and (self.chunked or bool(self.content_length))
+
+    def _take_field(self, name: bytes, value: bytes) -> None:
+        super()._take_field(name, value)
+        name = name.lower()
+        if name == b"host":
+            self._take_host(value)
+        elif name == b"expect" and b"100-continue" in _options(value):
+            self._continue = True
+
+    def _take_host(self, value: bytes) -> None:
+        if self._host:
+            raise HTTPError("Host is repeated")
+        if not HOST.fullmatch(value):
+            raise HTTPError("Host is not a host's name")
+        self._host = True
+
+    def _take_end(self) -> None:
+        if not self._host and self.version[1] >= 1:
+            raise HTTPError("Host is missing")
+
+    def __repr__(self) -> str:
+        return f"<Request {self.method} {self.target}>"
+
+
+class Response(Message):
+    """A response: ``status`` and ``reason`` as they were sent."""
+
+    __slots__ = ("_endless", "_tunnel", "reason", "status")
+
+    def __init__(self, minor: int, status: bytes, reason: bytes | None) -> None:
+        super().__init__(minor)
+        self.status = int(status)
+        self.reason = reason or b""
+        self._tunnel = False  # another protocol follows it
+        self._endless = False  # its body lasts until the end of the connection
+
+    @property
+    def keep_alive(self) -> bool:
+        """Whether another message may follow on the connection (RFC 9112, 9.3)."""
+        return self.status < 200 or (not self._endless and super().keep_alive)
+
+    def __repr__(self) -> str:
+        return f"<Response {self.status}>"
+
+
+def _options(value: bytes) -> list[bytes]:
+    """The elements of a list, lower case."""
+    return [option.strip(b" \t") for option in value.lower().split(b",")]
