@@ -36,6 +36,10 @@ class Case:
         """Of the pieces that the stream is cut into, by turns."""
         return self.byte() + 1, self.byte() + 1
 
+    def bytes(self, count: int) -> bytes:
+        self.at += count
+        return self.data[self.at - count : self.at]
+
     def rest(self) -> bytes:
         return self.data[self.at :]
 
@@ -181,10 +185,7 @@ class Receiver:
 
 def received(core: str, receiver: Receiver, pieces: list[bytes]) -> Outcome:
     """What arrives of the pieces, sent over a connection of the core's, one an iteration."""
-    ours, peer = socket.socketpair()
-    ours.setblocking(False)
-    with closing(peer), loop_of(core) as loop:
-        loop._make_socket_transport(ours, receiver)
+    with connection(core, receiver) as (loop, peer):
         for piece in pieces:
             settle(loop, receiver)
             if not receiver.lost:
@@ -201,6 +202,16 @@ def settle(loop: Any, receiver: Receiver) -> None:
     while receiver.paused:
         receiver.resume()
         loop.run_once(0)
+
+
+@contextmanager
+def connection(core: str, protocol: Any) -> Iterator[tuple[Any, socket.socket]]:
+    """The core's loop, on which the protocol has a connection, and the peer of it."""
+    ours, peer = socket.socketpair()
+    ours.setblocking(False)
+    with closing(peer), loop_of(core) as loop:
+        loop._make_socket_transport(ours, protocol)
+        yield loop, peer
 
 
 @contextmanager
