@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 # Short limits, so that they meet often.
 LIMITS = {"max_line": 40, "max_head": 120, "max_headers": 4, "max_body": 12}
 
+
 def parser(core, kind, streaming, limits):
     package = load_core(core).http
     return getattr(package, kind)(streaming=streaming, **limits)

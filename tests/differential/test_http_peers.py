@@ -1,4 +1,4 @@
-"""The HTTP parsers against h11 and httptools: the same of what is well-formed, nothing of what they refuse."""
+"""HTTP parsers against h11 and httptools: the same of what is well-formed, nothing of what h11 refuses."""
 
 from __future__ import annotations
 
@@ -184,7 +184,7 @@ def wires(draw, first, common):
 
 @st.composite
 def requests(draw):
-    method = draw(st.sampled_from(["GET", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "HEAD", "PROPFIND"])).encode()
+    method = draw(st.sampled_from([b"GET", b"POST", b"PUT", b"DELETE", b"PATCH", b"OPTIONS", b"HEAD"]))
     target = b"/" + draw(text(VISIBLE))
     first = b"%s %s HTTP/1.1" % (method, target)
     wire, all_fields, body = draw(wires(first, [(b"Host", b"example.com:80")]))
