@@ -191,7 +191,8 @@ def received(core: str, receiver: Receiver, pieces: list[bytes]) -> Outcome:
             if not receiver.lost:
                 peer.send(piece)
         settle(loop, receiver)
-        peer.shutdown(socket.SHUT_WR)
+        if not receiver.lost:
+            peer.shutdown(socket.SHUT_WR)
         while not receiver.lost:
             settle(loop, receiver)
     return Outcome(receiver.found, receiver.failure, receiver.left)

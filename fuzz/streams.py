@@ -35,7 +35,7 @@ ACTIONS: list[tuple[str, Any]] = [
     ("fail", lambda case: ()),
     ("end", lambda case: ()),
 ]
-MOST = 60  # actions
+MOST = 40  # actions
 
 # asyncio's reader takes several separators since then.
 SEVERAL = sys.version_info >= (3, 13)
@@ -223,7 +223,7 @@ class Connected(Play):
 
     def act(self, name: str, arguments: Any) -> None:
         super().act(name, arguments)
-        for _ in range(4):  # woken, resumed, read, told
+        for _ in range(2):  # resumed, then read
             self.loop.run_once(0)
 
     def feed(self, data: bytes) -> None:
@@ -231,8 +231,9 @@ class Connected(Play):
             self.peer.send(data)
 
     def end(self, _: Any) -> None:
-        self.ended = True
-        self.peer.shutdown(socket.SHUT_WR)
+        if not self.ended:
+            self.ended = True
+            self.peer.shutdown(socket.SHUT_WR)
 
     # --- as a protocol ---
 
