@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from cores import CORES, load_core
 
 # Up to this size a stream is also fed byte by byte.
-BYTE_BY_BYTE = 300
+BYTE_BY_BYTE = 60
 
 # Pieces that go over a connection: each costs system calls.
 FEW = 8
