@@ -64,7 +64,9 @@ class kqueue:
 
 
 def kqueue_selector():
-    """The standard library's KqueueSelector, as it is where ``select`` has a kqueue."""
+    """The standard library's KqueueSelector, as it is where ``select`` has a kqueue; None without epoll."""
+    if not hasattr(select, "epoll"):
+        return None
     played = SimpleNamespace(
         **vars(select), kqueue=kqueue, kevent=kevent,
         KQ_FILTER_READ=READ, KQ_FILTER_WRITE=WRITE, KQ_EV_ADD=ADD, KQ_EV_DELETE=DELETE,
@@ -84,7 +86,7 @@ def other_selectors():
     found = {
         "select": selectors.SelectSelector,
         "poll": getattr(selectors, "PollSelector", None),
-        "kqueue": getattr(selectors, "KqueueSelector", None) or (hasattr(select, "epoll") and kqueue_selector()),
+        "kqueue": getattr(selectors, "KqueueSelector", None) or kqueue_selector(),
     }
     own = selectors.DefaultSelector
     return {name: selector for name, selector in found.items() if selector and selector is not own}

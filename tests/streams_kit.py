@@ -188,6 +188,8 @@ class Wires:
         for transport in self.transports:
             transport.abort()
         for sock in self.sockets:
+            if sock.fileno() >= 0 and not self.reactor.is_closed():
+                self.reactor.remove_reader(sock)  # poll() reports a closed descriptor for ever
             sock.close()
 
 

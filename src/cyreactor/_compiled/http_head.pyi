@@ -3,8 +3,6 @@ from typing import Any, overload
 
 from .._typing import D
 
-ALPHANUMERIC: bytes
-
 class Headers(Sequence[tuple[bytes, bytes]]):
     def __init__(self, pairs: Iterable[tuple[bytes, bytes]] = ()) -> None: ...
     @overload

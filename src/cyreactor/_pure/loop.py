@@ -79,6 +79,10 @@ class Descriptor(Watcher):
         if self.owner is not None:
             self._note(events)
 
+    def on_gone(self) -> None:
+        _wake(self.readers)  # their calls meet the error; handles are not run, as on epoll
+        _wake(self.writers)
+
     def update(self) -> None:
         interest = EVENT_READ if self.reader or self.readers else 0
         if self.writer or self.writers:
