@@ -7,6 +7,7 @@ subprocesses, signals, TLS) is the standard library's, and follows the running P
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import signal
 import socket
@@ -42,6 +43,15 @@ class Reactor(SocketCalls, loop.Loop, SelectorEventLoop):
     ``asyncio.Runner(loop_factory=cyreactor.Reactor)`` runs a service on it; ``listen``, ``connect``
     and ``run`` drive protocols directly. Methods that are not described here are asyncio's, see
     ``asyncio.AbstractEventLoop``.
+
+    ``selector`` is, on the pure core, what asks the system for readiness: an object of the ``selectors``
+    module; by default epoll, kqueue or whatever is best there.
+
+    On Windows that is select, which watches at most 512 sockets, and sockets alone. As on asyncio's own
+    SelectorEventLoop there, subprocesses and pipes, Unix sockets, ``add_signal_handler`` and descriptors
+    that are no sockets raise NotImplementedError or OSError. Where a program needs subprocesses or pipes
+    it runs on the standard library's loop (``asyncio.run``: the Proactor), on which this package's
+    protocols and framers work too.
     """
 
     _closed = True  # until asyncio's __init__ says otherwise: its __del__ asks
@@ -423,6 +433,8 @@ def _bind_unix(path: str) -> socket.socket:
     """A listening Unix socket; one that a dead server left behind is replaced, as asyncio does."""
     if not path:
         raise ValueError("the path of a Unix socket must not be empty")
+    if not hasattr(socket, "AF_UNIX"):
+        raise _cannot_listen(path, OSError(errno.EAFNOSUPPORT, "this system has no Unix sockets"))
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         if path[:1] != "\0" and os.path.exists(path) and stat.S_ISSOCK(os.stat(path).st_mode):
