@@ -138,6 +138,11 @@ class Parser(Framer):
             return None
         return self.message
 
+    @property
+    def receiving(self) -> Any:
+        """The message whose head is complete and whose body is not; None where it is streamed."""
+        return None if self.streaming or self.stage in (Stage.HEAD, Stage.OVER) else self.message
+
     def expect_raw(self, count: int) -> None:
         """HTTP has no raw blocks: raises TypeError."""
         raise TypeError("an HTTP parser has no raw blocks")
