@@ -170,13 +170,13 @@ class Directory:
                 if len(found) == LISTED_NAMES:
                     return sorted(found, key=_order), False
                 if self._shows(entry):
-                    found.append(entry.name + "/" * entry.is_dir())
+                    found.append(entry.name if entry.is_file() else f"{entry.name}/")
         return sorted(found, key=_order), True
 
     def _shows(self, entry: os.DirEntry[str]) -> bool:
         if entry.name.startswith(".") and not self.hidden:
             return False
-        if not _FORBIDDEN.isdisjoint(entry.name):
+        if not _FORBIDDEN.isdisjoint(entry.name) or not (entry.is_file() or entry.is_dir()):
             return False
         return not entry.is_symlink() or self._contains(os.path.realpath(entry.path))
 
