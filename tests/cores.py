@@ -30,6 +30,7 @@ def _import(name: str) -> ModuleType | ImportError:
     try:
         package = importlib.import_module("cyreactor")
         importlib.import_module("cyreactor.cli")
+        importlib.import_module("cyreactor.http")
     except ImportError as exc:
         return exc
     return package

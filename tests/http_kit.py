@@ -1,107 +1,56 @@
-"""What tests of HTTP servers share: loops to run on, and a client that reads answers by the letter."""
+"""What tests of the HTTP parsers share: messages as plain values, and streams in pieces."""
 
 from __future__ import annotations
 
-import asyncio
-import importlib
-import importlib.util
-import socket
-from typing import NamedTuple
-
-# On the reactor the connection is our own; elsewhere the protocol must do with what asyncio promises.
-LOOPS = ["reactor", "asyncio"]
-if importlib.util.find_spec("uvloop"):
-    LOOPS.append("uvloop")
-
-GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+from itertools import pairwise
 
 
-def get(target="/", method="GET", version="1.1", body=b"", **fields):
-    """A request; the names of fields are written with underscores."""
-    lines = [f"{method} {target} HTTP/{version}", "Host: x"]
-    lines += [f"{name.replace('_', '-')}: {value}" for name, value in fields.items()]
-    return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
+def described(message):
+    """All that a message says, as a plain value; the cores' objects are of different types."""
+    if isinstance(message, bytes):
+        return message
+    if type(message).__name__ == "End":
+        return ("End", list(message.trailers))
+    own = (
+        ("method", "target", "expects_continue") if type(message).__name__ == "Request" else ("status", "reason")
+    )
+    common = ("version", "body", "keep_alive", "upgrade", "content_length", "chunked")
+    values = {name: getattr(message, name) for name in own + common}
+    return values | {"headers": list(message.headers), "trailers": list(message.trailers)}
 
 
-def player(kind, core):
-    """Runs a coroutine on a loop of that kind; returns what was reported to its exception handler."""
-
-    def factory():
-        if kind == "reactor":
-            return core.Reactor()
-        if kind == "asyncio":
-            return asyncio.SelectorEventLoop()
-        return importlib.import_module("uvloop").new_event_loop()
-
-    def run(scenario):
-        reported = []
-
-        async def main():
-            asyncio.get_running_loop().set_exception_handler(lambda _, what: reported.append(what))
-            await asyncio.wait_for(scenario(), 30)
-
-        with asyncio.Runner(loop_factory=factory) as runner:
-            runner.run(main())
-        return reported
-
-    return run
+def parsed(parser, pieces, eof=False):
+    """What a parser makes of a stream: its messages, body pieces joined, and how it ends."""
+    found = []
+    try:
+        for piece in pieces:
+            parser.feed(piece)
+            found.extend(described(message) for message in parser)
+        if eof:
+            parser.feed_eof()
+            found.extend(described(message) for message in parser)
+    except ValueError as exc:
+        return joined(found), (exc.status, str(exc))
+    return joined(found), (parser.pending, parser.held)
 
 
-class Answer(NamedTuple):
-    status: int
-    fields: dict
-    body: bytes
-
-
-class Client:
-    """A peer of a protocol on a connection of the running loop."""
-
-    def __init__(self, protocol, reader, writer):
-        self.protocol, self.reader, self.writer = protocol, reader, writer
-
-    @classmethod
-    async def of(cls, factory):
-        ours, theirs = socket.socketpair()
-        _, protocol = await asyncio.get_running_loop().create_connection(factory, sock=ours)
-        return cls(protocol, *await asyncio.open_connection(sock=theirs))
-
-    def send(self, data):
-        self.writer.write(data)
-
-    async def ask(self, data, method="GET"):
-        self.send(data)
-        return await self.answer(method)
-
-    async def head(self):
-        lines = (await self.reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")[:-2]
-        version, status, _ = lines[0].split(" ", 2)
-        assert version == "HTTP/1.1"
-        fields = [line.split(": ", 1) for line in lines[1:]]
-        names = [name.lower() for name, _ in fields]
-        assert len(set(names)) == len(names), f"a field comes twice: {names}"
-        return int(status), {name.lower(): value for name, value in fields}
-
-    async def answer(self, method="GET"):
-        status, fields = await self.head()
-        body = b""
-        if method == "HEAD" or status in (204, 304) or status < 200:
-            pass
-        elif "transfer-encoding" in fields:
-            assert "content-length" not in fields
-            while size := int(await self.reader.readline(), 16):
-                body += await self.reader.readexactly(size)
-                assert await self.reader.readexactly(2) == b"\r\n"
-            assert await self.reader.readline() == b"\r\n"
-        elif "content-length" in fields:
-            body = await self.reader.readexactly(int(fields["content-length"]))
+def joined(found):
+    """The same with one piece for each streamed body."""
+    whole = []
+    for item in found:
+        if whole and isinstance(item, bytes) and isinstance(whole[-1], bytes):
+            assert item
+            whole[-1] += item
         else:
-            body = await self.reader.read()
-        return Answer(status, fields, body)
+            whole.append(item)
+    return whole
 
-    async def at_end(self):
-        """Whether nothing more comes, and the connection ends."""
-        return await self.reader.read() == b""
 
-    async def leave(self):
-        self.writer.close()
-        await self.writer.wait_closed()
+def cut(data, places):
+    """The data in pieces, cut at the places (any numbers)."""
+    edges = sorted({0, len(data), *(place % (len(data) + 1) for place in places)})
+    return [data[a:b] for a, b in pairwise(edges)]
+
+
+def single_bytes(data):
+    return [data[i : i + 1] for i in range(len(data))]

@@ -18,8 +18,7 @@ MODULES = (
 
 
 def _load(core: str) -> dict[str, ModuleType]:
-    cores = {name: "pure" if name.startswith("http") else core for name in MODULES}
-    return {name: import_module(f"cyreactor._{cores[name]}.{name}") for name in MODULES}
+    return {name: import_module(f"cyreactor._{core}.{name}") for name in MODULES}
 
 
 def _choose(wanted: str) -> tuple[str, dict[str, ModuleType]]:

@@ -6,7 +6,7 @@ import asyncio
 import re
 
 import pytest
-from http_kit import GET, LOOPS, Client, get, player
+from http_client import GET, LOOPS, Client, get, player
 from streams_kit import until
 
 PLAIN = ((b"Content-Type", b"text/plain"),)

@@ -354,12 +354,12 @@ class Parser(Framer):
         return None if self.streaming else self._complete(bytes(self.gathered))
 
     def _read_endless(self) -> Any:
-        size = self.pending
-        if self.received + size > self.max_body:
+        size, room = self.pending, self.max_body - self.received
+        if size > room and not (self.streaming and room):
             raise HTTPError(f"a body over {self.max_body} bytes", 413)
         if self.streaming and size:
-            self.left = size
-            self.received += size
+            self.left = min(size, room)
+            self.received += self.left
             return self._read_piece(Stage.ENDLESS)
         if not self.ended:
             return NOTHING
