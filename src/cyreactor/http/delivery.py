@@ -42,7 +42,7 @@ class Delivery(Protocol):
 
     transport: Any = None
 
-    _parser: Any
+    _parser: Any = None
     _sweep: Sweep
     _request: Any = None  # that waits for its answer
     _stopped = False  # nothing is delivered, whatever `_request` says
@@ -85,13 +85,22 @@ class Delivery(Protocol):
 
     def connection_made(self, transport: Any) -> None:
         self.transport = transport
-        self._make_parser()
+        if self._parser is None:
+            self._parser = self._make_parser()
         shortest = min(self.head_timeout, self.keep_alive_timeout, self.body_timeout, self.send_timeout)
         self._sweep = sweep_of(asyncio.get_running_loop(), shortest)
         self._sweep.add(self)
 
-    def _make_parser(self) -> None:
-        self._parser = http.RequestParser(
+    def get_sink(self, transport: Any) -> Any:
+        """For the connection: what to read into; None for plain ``data_received``."""
+        if type(self).data_received is not Delivery.data_received:
+            return None
+        self._parser = self._make_parser()
+        self._parser.attach(self, transport)
+        return self._parser
+
+    def _make_parser(self) -> Any:
+        return http.RequestParser(
             streaming=self.streaming,
             max_line=self.max_line,
             max_head=self.max_head,
@@ -132,9 +141,9 @@ class Delivery(Protocol):
         if self._finished:
             return
         self._parser.feed(data)
-        self._deliver()
+        self.messages_ready()
 
-    def _deliver(self) -> None:
+    def messages_ready(self) -> None:
         """Deliver what has come, as far as it may be."""
         if self._stopped or (self._request is not None and not self._receiving):
             self._late = True
@@ -188,7 +197,7 @@ class Delivery(Protocol):
         """Everything that came is delivered, and nothing waits for its answer."""
         if parser.held:  # an upgrade that was not agreed to: its client goes on with HTTP
             parser.held = False
-            self._deliver()
+            self.messages_ready()
         elif self._expecting:
             self._expecting = False
             self.transport.write(CONTINUE)
@@ -216,7 +225,7 @@ class Delivery(Protocol):
         if self._held_back:
             self._held_back = False
             self.transport.resume_reading()
-        self._deliver()
+        self.messages_ready()
 
     def _hand_over(self, protocol: Any) -> None:
         """Another protocol goes on, first with what came after the request."""
