@@ -10,11 +10,10 @@ cdef struct Field:
     uint32_t value_size
 
 
-cdef enum Option:                    # what Connection and Expect can list, as bits
+cdef enum Option:                    # what Connection can list, as bits
     CLOSE = 1
     KEEP_ALIVE = 2
     UPGRADE = 4
-    CONTINUE = 8
 
 
 cdef class Headers:
@@ -56,8 +55,9 @@ cdef class Request(Message):
     cdef uint32_t path_start         # in the head
     cdef uint32_t path_size
     cdef bint host                   # Host came
-    cdef int expects                 # of Expect
+    cdef bint expecting              # Expect says 100-continue
 
+    cdef int take_expectation(self, const char* value, Py_ssize_t size) except -1
     cdef int take_host(self, const char* value, Py_ssize_t size) except -1
 
 

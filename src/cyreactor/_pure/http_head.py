@@ -180,15 +180,26 @@ class Request(Message):
     @property
     def expects_continue(self) -> bool:
         """Whether the client waits for 100 (Continue) before it sends the body (RFC 9110, 10.1.1)."""
-        return self._continue and self.version[1] >= 1 and (self.chunked or bool(self.content_length))
+        return self._continue and (self.chunked or bool(self.content_length))
+
+    @property
+    def ordinary(self) -> bool:
+        """Whether the framing of an answer depends on nothing but the answer: HTTP/1.1, on a
+        connection that goes on, and neither HEAD nor CONNECT."""
+        return self.version[1] >= 1 and self.keep_alive and self.method not in ("HEAD", "CONNECT")
 
     def _take_field(self, name: bytes, value: bytes) -> None:
         super()._take_field(name, value)
         name = name.lower()
         if name == b"host":
             self._take_host(value)
-        elif name == b"expect" and b"100-continue" in _options(value):
-            self._continue = True
+        elif name == b"expect" and self.version[1] >= 1:  # else to be ignored (RFC 9110, 10.1.1)
+            self._take_expectation(value)
+
+    def _take_expectation(self, value: bytes) -> None:
+        if value.lower() != b"100-continue":
+            raise HTTPError("nothing but 100-continue can be expected", 417)
+        self._continue = True
 
     def _take_host(self, value: bytes) -> None:
         if self._host:

@@ -94,30 +94,40 @@ def _field(name: Text, value: Text) -> tuple[bytes, bytes]:
 class Heads:
     """The heads of one loop's responses."""
 
-    __slots__ = ("_date", "remembered")
+    __slots__ = ("_date", "_remembered", "fields", "head", "size", "status")
 
     def __init__(self) -> None:
         self._date = b""  # the field, for this second; empty when it must be made anew
         # The usual ones: of a whole body on a connection of HTTP/1.1 that goes on.
-        self.remembered: dict[tuple[int, Any, int], bytes] = {}
+        self._remembered: dict[tuple[int, Any, int], bytes] = {}
+        # The last of them and what it was made of: the same tuple again saves even looking it up.
+        self.status, self.size, self.head = 0, 0, b""
+        self.fields: object = self
 
     def usual(self, status: int, fields: Fields, size: int) -> bytes | None:
-        """The head of such an answer, and remember it; None where it is not one of these.
+        """The head of such an answer, which is remembered; None where it is not one of these.
 
         Raises ValueError as ``check`` does, and for a status outside of 200 to 599.
         """
+        try:
+            head = self._remembered.get((status, fields, size))
+        except TypeError:  # something in it is mutable
+            return self._make_usual(status, fields, size)
+        if head is None:
+            head = self._make_usual(status, fields, size)
+            if head is None or type(fields) is not tuple:
+                return head
+            if len(self._remembered) >= HEADS_REMEMBERED:
+                self._remembered.clear()
+            self._remembered[status, fields, size] = head
+        self.status, self.fields, self.size, self.head = status, fields, size, head
+        return head
+
+    def _make_usual(self, status: int, fields: Fields, size: int) -> bytes | None:
         checked = check(fields)
         if checked.closes or status in (204, 304) or checked.length not in (None, size):
             return None
-        head = self.render(status, checked, b"Content-Length: %d\r\n" % size)
-        if type(fields) is tuple:
-            if len(self.remembered) >= HEADS_REMEMBERED:
-                self.remembered.clear()
-            try:
-                self.remembered[status, fields, size] = head
-            except TypeError:  # something in it is mutable
-                pass
-        return head
+        return self.render(status, checked, b"Content-Length: %d\r\n" % size)
 
     def render(self, status: int, checked: Checked, framing: bytes) -> bytes:
         """A head with these fields; ``framing`` is the lines that say how the body and the connection end."""
@@ -136,7 +146,8 @@ class Heads:
     def _forget(self) -> None:
         """The second is over. Nothing is scheduled until the next response needs a Date."""
         self._date = b""
-        self.remembered.clear()
+        self.fields = self
+        self._remembered.clear()
 
 
 _of_loops: WeakKeyDictionary[asyncio.AbstractEventLoop, Heads] = WeakKeyDictionary()

@@ -19,7 +19,6 @@ from .delivery import Delivery
 from .heads import Checked, Fields, check, heads_of
 
 HTTP_1_1 = (1, 1)
-UNUSUAL = frozenset({"HEAD", "CONNECT"})  # methods that decide how an answer is framed
 BODILESS = (204, 304)
 CLOSE, KEEP_ALIVE = b"Connection: close\r\n", b"Connection: keep-alive\r\n"
 CHUNKED = b"Transfer-Encoding: chunked\r\n"
@@ -90,17 +89,18 @@ class HTTPProtocol(Delivery):
             return
         if type(body) is not bytes:
             body = _as_bytes(body)
-        head = None
-        if request.keep_alive and request.version == HTTP_1_1 and request.method not in UNUSUAL:
-            try:
-                head = self._heads.remembered[status, headers, len(body)]
-            except (KeyError, TypeError):  # not yet, or something in it is mutable
-                head = self._heads.usual(status, headers, len(body))
-        if head is None or self._receiving:
+        size, head = len(body), None
+        if request.ordinary and not self._receiving:
+            heads = self._heads
+            if headers is heads.fields and size == heads.size and status == heads.status:
+                head = heads.head
+            else:
+                head = heads.usual(status, headers, size)
+        if head is None:
             self._respond(request, status, check(headers), body)
             return
         self._request = None
-        if len(body) < GATHER_FROM:
+        if size < GATHER_FROM:
             self.transport.write(head + body)
         else:
             self.transport.writelines((head, body))
