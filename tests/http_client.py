@@ -13,6 +13,9 @@ LOOPS = ["reactor", "asyncio"]
 if importlib.util.find_spec("uvloop"):
     LOOPS.append("uvloop")
 
+# Those of a running scenario, to be put away at its end.
+clients = []
+
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
@@ -38,7 +41,13 @@ def player(kind, core):
 
         async def main():
             asyncio.get_running_loop().set_exception_handler(lambda _, what: reported.append(what))
-            await asyncio.wait_for(scenario(), 30)
+            try:
+                await asyncio.wait_for(scenario(), 20)
+            finally:
+                for client in clients:
+                    client.writer.transport.abort()
+                clients.clear()
+                await asyncio.sleep(0.002)
 
         with asyncio.Runner(loop_factory=factory) as runner:
             runner.run(main())
@@ -58,6 +67,7 @@ class Client:
 
     def __init__(self, protocol, reader, writer):
         self.protocol, self.reader, self.writer = protocol, reader, writer
+        clients.append(self)
 
     @classmethod
     async def of(cls, factory):

@@ -129,10 +129,10 @@ class Heads:
             return None
         return self.render(status, checked, b"Content-Length: %d\r\n" % size)
 
-    def render(self, status: int, checked: Checked, framing: bytes) -> bytes:
+    def render(self, status: int, checked: Checked, framing: bytes, *, least: int = 200) -> bytes:
         """A head with these fields; ``framing`` is the lines that say how the body and the connection end."""
-        if not 200 <= status <= 599:
-            raise ValueError(f"the status of a response is 200 to 599, not {status!r}")
+        if not least <= status <= 599:
+            raise ValueError(f"the status of a final response is 200 to 599, not {status!r}")
         date = b"" if checked.dated else self._date or self._new_date()
         reason = _REASONS.get(status, b"")
         return b"HTTP/1.1 %d %b\r\n%b%b%b\r\n" % (status, reason, date, checked.lines, framing)

@@ -196,7 +196,7 @@ class HTTPProtocol(Delivery):
             head = self._heads.render(200, check(headers), b"")
         elif request.upgrade is not None:
             agreed = b"Connection: Upgrade\r\nUpgrade: %b\r\n" % request.upgrade.encode()
-            head = self._heads.render(101, check(headers), agreed)
+            head = self._heads.render(101, check(headers), agreed, least=101)
         else:
             raise RuntimeError("the request asks for no upgrade")
         self.transport.write(head)
