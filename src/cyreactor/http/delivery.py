@@ -132,8 +132,9 @@ class Delivery(Protocol):
 
     def eof_received(self) -> bool:
         self._no_more = True
-        waits = self._request is not None and not self._receiving
-        return waits and self.half_close and not self._finished
+        if self._finished or not self._late:
+            return False
+        return self._request is None or self.half_close
 
     # --- delivery ---
 
@@ -145,13 +146,11 @@ class Delivery(Protocol):
 
     def messages_ready(self) -> None:
         """Deliver what has come, as far as it may be."""
+        parser = self._parser
         if self._stopped or (self._request is not None and not self._receiving):
-            self._late = True
-            if self._parser.pending > limits.BYTES_AHEAD:
-                self._hold_back()
+            self._keep(parser)
             return
         self._late = False
-        parser = self._parser
         try:
             if self.streaming:
                 self._deliver_pieces(parser)
@@ -161,7 +160,7 @@ class Delivery(Protocol):
                     self._since = 0.0
                     self.request_received(request)
                     if self._request is not None or self._stopped:
-                        self._late = True
+                        self._keep(parser)
                         return
         except (SystemExit, KeyboardInterrupt):
             raise
@@ -190,8 +189,19 @@ class Delivery(Protocol):
                 self._receiving = self._unread = self._expecting = False
                 self.body_ended(message.trailers)
             if self._stopped or (self._request is not None and not self._receiving):
-                self._late = True
+                self._keep(parser)
                 return
+
+    def _keep(self, parser: Any) -> None:
+        """Delivery ends for now: keep what came, unless it is too much."""
+        self._late = True
+        if self._finished:
+            return
+        if self._no_more and self._request is not None and not self.half_close:
+            self._finish()
+        elif parser.pending > limits.BYTES_AHEAD and not self._held_back:
+            self._held_back = True
+            self.transport.pause_reading()
 
     def _await_more(self, parser: Any) -> None:
         """Everything that came is delivered, and nothing waits for its answer."""
@@ -241,11 +251,6 @@ class Delivery(Protocol):
             transport.resume_reading()
 
     # --- flow control ---
-
-    def _hold_back(self) -> None:
-        if not self._held_back:
-            self._held_back = True
-            self.transport.pause_reading()
 
     def pause_reading(self) -> None:
         """Deliver nothing, until ``resume_reading``: no request, no piece of a body."""
