@@ -169,16 +169,24 @@ class Directory:
             for entry in entries:
                 if len(found) == LISTED_NAMES:
                     return sorted(found, key=_order), False
-                if self._shows(entry):
-                    found.append(entry.name if entry.is_file() else f"{entry.name}/")
+                shown = self._shown(entry)
+                if shown is not None:
+                    found.append(shown)
         return sorted(found, key=_order), True
 
-    def _shows(self, entry: os.DirEntry[str]) -> bool:
-        if entry.name.startswith(".") and not self.hidden:
-            return False
-        if not _FORBIDDEN.isdisjoint(entry.name) or not (entry.is_file() or entry.is_dir()):
-            return False
-        return not entry.is_symlink() or self._contains(os.path.realpath(entry.path))
+    def _shown(self, entry: os.DirEntry[str]) -> str | None:
+        """How a name is listed; None where it would not be served."""
+        name = entry.name
+        if (name.startswith(".") and not self.hidden) or not _FORBIDDEN.isdisjoint(name):
+            return None
+        try:
+            if entry.is_symlink() and not self._contains(os.path.realpath(entry.path)):
+                return None
+            if entry.is_dir():
+                return f"{name}/"
+            return name if entry.is_file() else None
+        except OSError:  # a link to itself
+            return None
 
 
 def describe(path: str, status: os.stat_result) -> File:

@@ -189,6 +189,14 @@ class FileProtocol(HTTPProtocol):
             await self.drain()
             return len(piece)
 
+    def _expire(self, awaited: int) -> None:
+        if self._task is None or not self._sending:
+            super()._expire(awaited)
+            return
+        # asyncio's transport cannot be aborted while sendfile uses it.
+        self._task.add_done_callback(lambda _: self.transport.abort())
+        self._task.cancel()
+
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
         if self._task is not None:
