@@ -6,6 +6,10 @@ from pathlib import Path
 
 from setuptools import Extension, setup
 
+# A sanitizer or a fuzzer wants other ones.
+COMPILE = os.environ.get("CYREACTOR_CFLAGS", "-O3 -g0").split()
+LINK = os.environ.get("CYREACTOR_LDFLAGS", "-Wl,-s").split()
+
 
 def extension_modules() -> list[Extension]:
     if os.environ.get("CYREACTOR_PURE") == "1" or sys.platform != "linux":
@@ -17,8 +21,8 @@ def extension_modules() -> list[Extension]:
         Extension(
             f"cyreactor._compiled.{source.stem}",
             [str(source)],
-            extra_compile_args=["-O3", "-g0"],
-            extra_link_args=["-Wl,-s"],
+            extra_compile_args=COMPILE,
+            extra_link_args=LINK,
         )
         for source in sources
     ]

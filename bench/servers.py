@@ -61,6 +61,18 @@ async def streams(reader, writer):
     writer.close()
 
 
+async def streams_100(reader, writer):
+    """Reads lines that come 100 a packet, and answers every hundredth."""
+    try:
+        while line := await reader.readline():
+            for _ in range(99):
+                line = await reader.readline()
+            writer.write(line)
+    except ConnectionError:
+        pass
+    writer.close()
+
+
 async def streams_two_writes(reader, writer):
     """A task that answers with a header and a body."""
     try:
@@ -74,9 +86,11 @@ async def streams_two_writes(reader, writer):
 
 async def serve(workload):
     loop = asyncio.get_running_loop()
-    coroutines = {"streams": streams, "streams-two-writes": streams_two_writes}
-    if workload in coroutines:
-        server = await asyncio.start_server(coroutines[workload], "127.0.0.1", 0, backlog=1024)
+    coroutines = {"streams": streams, "streams-two-writes": streams_two_writes, "lines-100": streams_100}
+    name, _, native = workload.partition(" ")
+    if name in coroutines:
+        package = importlib.import_module("cyreactor") if native else asyncio
+        server = await package.start_server(coroutines[name], "127.0.0.1", 0, backlog=1024)
     else:
         protocols = {"echo": Echo, "two-writes": TwoWrites, "lines": Lines}
         factory = framed_lines() if workload == "framed-lines" else protocols[workload]

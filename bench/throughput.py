@@ -25,7 +25,14 @@ WORKLOADS = {
     "16 lines of 64 B, 10 connections": ("lines", 10, 1024, 16, 1024),
     "16 lines, LineProtocol": ("framed-lines", 10, 1024, 16, 1024),
     "streams readline, 10 connections": ("streams", 10, 64, 1, 64),
+    "streams readline, cyreactor.streams": ("streams native", 10, 64, 1, 64),
+    "100 lines a packet, streams": ("lines-100", 10, 6400, 100, 64),
+    "100 lines a packet, our own streams": ("lines-100 native", 10, 6400, 100, 64),
 }
+
+
+# What only cyreactor has.
+OURS = {"framed-lines", "streams native", "lines-100 native"}
 
 
 class Server:
@@ -59,7 +66,7 @@ def measure(workload, labels, folder, options):
         if workload[0] == "echo":
             servers.append(Server("C", *stack.enter_context(serving([folder / "echo"], server_cpu))))
         for label in labels:
-            if workload[0] == "framed-lines" and label not in ("compiled", "pure"):
+            if workload[0] in OURS and label not in ("compiled", "pure"):
                 continue
             servers.append(Server(label, *stack.enter_context(python_server(label, workload[0], server_cpu))))
         for _ in range(options.rounds):

@@ -12,7 +12,7 @@ from types import ModuleType
 import pytest
 from cores import CORES, load_core
 from hypothesis import settings
-from streams_kit import Wires, driver, said, steps
+from streams_kit import LOOPS, Wires, driver, player, said, steps
 
 # They ask Linux itself: its epoll sets, its system calls, its sockets that keep records apart, and /proc.
 LINUX_ONLY = [
@@ -62,3 +62,9 @@ def wires(reactor):
 def drive(core):
     """Runs a coroutine on the core, see ``streams_kit.driver``."""
     return driver(core)
+
+
+@pytest.fixture(params=LOOPS)
+def play(core, request):
+    """Runs a coroutine on the reactor, and on other loops, see ``streams_kit.player``."""
+    return player(core, request.param)

@@ -16,6 +16,14 @@ from .protocols import (
 )
 from .reactor import Reactor, new_event_loop, run
 from .server import serve
+from .streams import (
+    StreamReader,
+    StreamWriter,
+    open_connection,
+    open_unix_connection,
+    start_server,
+    start_unix_server,
+)
 
 __version__ = "0.1.0"
 
@@ -31,9 +39,15 @@ __all__ = [
     "NetstringProtocol",
     "Protocol",
     "Reactor",
+    "StreamReader",
+    "StreamWriter",
     "backend",
     "framing",
     "new_event_loop",
+    "open_connection",
+    "open_unix_connection",
     "run",
     "serve",
+    "start_server",
+    "start_unix_server",
 ]

@@ -12,9 +12,19 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 MODULES = (
-    "sink", "intake", "framing", "http_head", "http",
-    "poller", "endpoint", "connection", "datagram", "listener", "loop",
-)  # fmt: skip
+    "sink",
+    "intake",
+    "framing",
+    "http_head",
+    "http",
+    "reader",
+    "poller",
+    "endpoint",
+    "connection",
+    "datagram",
+    "listener",
+    "loop",
+)
 
 
 def _load(core: str) -> dict[str, ModuleType]:
@@ -45,7 +55,7 @@ if TYPE_CHECKING:
     from ._pure import listener as listener
     from ._pure import loop as loop
     from ._pure import poller as poller
+    from ._pure import reader as reader
     from ._pure import sink as sink
 else:
-    sink, intake, framing, http_head, http = (_core[name] for name in MODULES[:5])
-    poller, endpoint, connection, datagram, listener, loop = (_core[name] for name in MODULES[5:])
+    globals().update(_core)

@@ -79,8 +79,10 @@ def field_line(line: bytes) -> HTTPError:
 
 
 def chunk_line(line: bytes) -> HTTPError:
-    """RFC 9112, 7.1."""
-    return line_end(line) or HTTPError("a chunk must begin with its size, at most 16 hexadecimal digits")
+    """RFC 9112, 7.1; the whitespace that it grants before an extension has hidden chunks from parsers."""
+    return line_end(line) or HTTPError(
+        "a chunk must begin with its size, at most 16 hexadecimal digits; after it, extensions from ';' on"
+    )
 
 
 def target(method: str, target: bytes) -> HTTPError | None:

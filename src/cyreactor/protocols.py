@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from functools import cached_property
 from typing import Any, ClassVar, Literal
 from typing import Protocol as Structural
@@ -16,6 +17,9 @@ from typing import Protocol as Structural
 from . import framing
 from .errors import FramingError
 from .limits import MESSAGE_LIMIT
+
+# What a framer returns while the message is incomplete: None may be one.
+NOTHING: Any = object()
 
 
 class Protocol(asyncio.Protocol):
@@ -46,6 +50,14 @@ class AnyFramer(Structural):
 class FramedProtocol(Protocol):
     """Whole messages: override ``message_received(message)``, answer with ``send_message(message)``.
 
+    A protocol that defines ``messages_received(messages)`` gets that instead, once with a list of all
+    the messages that arrived together: one call where there would be many. The list holds at least
+    one message, and as many as one read brings; what the callback does affects the next list.
+
+    In the middle of the stream ``receive_raw(count)`` asks for a block that is not framed, as text
+    protocols with counted blocks have them. It comes to ``raw_received(data)``, after which messages
+    come again.
+
     On cyreactor's loops the connection reads straight into the framer. On any other asyncio loop the
     same framer is fed by ``data_received``; pause there with the protocol's own ``pause_reading``,
     which keeps the rest of a batch back, as the transport's does here.
@@ -63,6 +75,17 @@ class FramedProtocol(Protocol):
 
     def message_received(self, message: Any) -> None:
         """A whole message came."""
+
+    def receive_raw(self, count: int) -> None:
+        """Make the next ``count`` bytes of the stream one block for ``raw_received``, whatever they are.
+
+        A larger block than the framer's limit on a message is received in parts: ask for the next one
+        in ``raw_received``. Raises ValueError for a negative count and one over that limit.
+        """
+        self.framer.expect_raw(count)  # type: ignore[attr-defined]  # a framer of one's own may have it too
+
+    def raw_received(self, data: bytes) -> None:
+        """The block came that ``receive_raw`` asked for."""
 
     def send_message(self, message: Any) -> None:
         """Frame a message and send it. Raises ValueError where it cannot be framed."""
@@ -105,13 +128,28 @@ class FramedProtocol(Protocol):
     def _deliver(self) -> None:
         while not self._paused and not (self.transport and self.transport.is_closing()):
             try:
-                message = self.framer.next_message()
+                deliver, received = self._next()
             except FramingError as exc:
                 self._fail(exc)
                 return
-            if message is None:
+            if received is NOTHING:
                 return
-            self.message_received(message)
+            deliver(received)
+
+    def _next(self) -> tuple[Callable[[Any], Any], Any]:
+        """A callback and what comes next for it."""
+        framer = self.framer
+        batches: Callable[[list[Any]], Any] | None = getattr(self, "messages_received", None)
+        if isinstance(framer, framing.Framer):
+            if framer.expects_raw:
+                return self.raw_received, framer.next_message(NOTHING)
+            if batches is not None:
+                return batches, framer.next_messages() or NOTHING
+            return self.message_received, framer.next_message(NOTHING)
+        message = framer.next_message()
+        if message is None:
+            return self.message_received, NOTHING
+        return (self.message_received, message) if batches is None else (batches, [message])
 
     def _fail(self, exc: FramingError) -> None:
         if self.transport is None:

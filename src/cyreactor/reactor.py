@@ -20,6 +20,7 @@ from weakref import WeakSet
 
 from ._backend import listener, loop
 from .sockets import SocketCalls
+from .streams import StreamReader
 from .tls import TLSProtocol
 from .transport import DatagramTransport, RarePaths, Transport
 
@@ -271,10 +272,8 @@ class Reactor(SocketCalls, loop.Loop, SelectorEventLoop):
             **timeouts,
         )
         transport.pause_reading()
-        read_too_far = getattr(getattr(protocol, "_stream_reader", None), "_buffer", None)
-        if read_too_far and isinstance(transport, Transport):
-            transport._unread(bytes(read_too_far))
-            read_too_far.clear()
+        if isinstance(transport, Transport) and (read_too_far := _read_too_far(protocol)):
+            transport._unread(read_too_far)
         transport.set_protocol(secured)
         steps = [
             self.call_soon(secured.connection_made, transport),
@@ -372,6 +371,17 @@ def _disown_all() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_disown_all)
+
+
+def _read_too_far(protocol: Any) -> bytes:
+    """What a stream reader of ours, or of asyncio's, has received and nobody has read."""
+    reader = getattr(protocol, "_stream_reader", None)
+    if isinstance(reader, StreamReader):
+        return reader._take_back()
+    buffer: bytearray = getattr(reader, "_buffer", bytearray())
+    data = bytes(buffer)
+    buffer.clear()
+    return data
 
 
 def _set_nodelay(sock: socket.socket) -> None:

@@ -3,72 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import importlib.util
-import socket
 
 import pytest
-from streams_kit import until
-
-# On the reactor the connection reads into the framer; elsewhere data_received feeds it.
-LOOPS = ["reactor", "asyncio"]
-if importlib.util.find_spec("uvloop"):
-    LOOPS.append("uvloop")
-
-
-@pytest.fixture(params=LOOPS)
-def play(request, core):
-    """Runs a coroutine on one of the loops; nothing may be reported to its exception handler."""
-
-    def factory():
-        if request.param == "reactor":
-            return core.Reactor()
-        if request.param == "asyncio":
-            return asyncio.SelectorEventLoop()
-        return importlib.import_module("uvloop").new_event_loop()
-
-    def run(scenario):
-        reported = []
-
-        async def main():
-            asyncio.get_running_loop().set_exception_handler(lambda *report: reported.append(report))
-            await asyncio.wait_for(scenario(), 20)
-
-        with asyncio.Runner(loop_factory=factory) as runner:
-            runner.run(main())
-        assert reported == []
-
-    return run
-
-
-def framed(base, **options):
-    """A protocol that answers each message with itself, and writes down what comes."""
-    class Echo(base):
-        def __init__(self):
-            self.messages = []
-            self.lost = asyncio.get_running_loop().create_future()
-
-        def message_received(self, message):
-            self.messages.append(message)
-            self.send_message(message)
-
-        def connection_lost(self, exc):
-            self.lost.set_result(exc)
-
-    return type("Echo", (Echo,), options)
-
-
-async def opened(factory):
-    """A protocol on a connection of the running loop, and the peer's reader and writer."""
-    ours, theirs = socket.socketpair()
-    _, protocol = await asyncio.get_running_loop().create_connection(factory, sock=ours)
-    return protocol, *await asyncio.open_connection(sock=theirs)
-
-
-async def leave(protocol, writer):
-    writer.close()
-    await writer.wait_closed()
-    return await protocol.lost
-
+from streams_kit import framed, leave, opened, until
 
 # The base class, its options, and messages with what they look like on the wire.
 CASES = {

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
+from streams_kit import steps
 
 LIMIT = 10
 
@@ -73,6 +76,48 @@ def test_a_limit_that_is_none_is_refused(core, value):
         core.framing.FixedLengthFramer(value)
 
 
+LIMITLESS = {
+    "line": (lambda framing, limit: framing.LineFramer(limit), b"x"),
+    "delimiter": (lambda framing, limit: framing.DelimiterFramer(b"::", limit), b"x"),
+    "length": (lambda framing, limit: framing.LengthPrefixFramer(8, "big", limit), b"\x07" + 6 * b"\xff"),
+    "netstring": (lambda framing, limit: framing.NetstringFramer(limit), b"500000000000000000:"),
+}
+
+
+@pytest.mark.parametrize("limit", [sys.maxsize, 1 << 70])
+@pytest.mark.parametrize("kind", LIMITLESS)
+def test_the_largest_limit_is_no_limit(core, kind, limit):
+    make, start = LIMITLESS[kind]
+    framer = make(core.framing, limit)
+    framer.feed(start)
+    assert framer.next_message() is None
+    framer = make(core.framing, limit)
+    framer.feed(framer.frame(b"one"))
+    assert framer.next_message() == b"one"
+
+
+def test_a_length_that_is_no_number_of_the_machine_is_too_long(core):
+    framer = core.framing.NetstringFramer(sys.maxsize)
+    framer.feed(b"9" * 40)
+    with pytest.raises(core.FramingError, match="longer"):
+        framer.next_message()
+
+
+def test_memory_is_taken_for_what_came_and_not_for_what_was_announced(core, reactor, wires):
+    class Endless(core.LengthPrefixedProtocol):
+        width, max_length, calls = 8, sys.maxsize, ()
+
+        def connection_lost(self, exc):
+            self.calls = ("lost", exc)
+
+    protocol, peer = wires.attach(Endless)
+    for piece in (b"\x07" + 7 * b"\xff", b"some", b"more"):
+        peer.send(piece)
+        steps(reactor)
+    assert protocol.calls == ()
+    assert protocol.framer.pending == 16
+
+
 def test_a_framer_takes_any_buffer_and_keeps_its_own_copy(core):
     framer = core.framing.LineFramer()
     data = bytearray(b"one")
@@ -102,3 +147,65 @@ def test_a_long_message_in_many_pieces_is_found_whole(core):
         assert framer.next_message() is None
         framer.feed(wire[i : i + 4097])
     assert framer.next_message() == message
+
+
+def test_a_raw_block_is_the_next_message_whatever_is_in_it(core):
+    framer = core.framing.LineFramer()
+    framer.feed(b"one\ntwo\nthree\n")
+    assert framer.next_message() == b"one"
+    framer.expect_raw(6)
+    assert framer.expects_raw
+    assert framer.next_message() == b"two\nth"
+    assert not framer.expects_raw
+    assert framer.next_message() == b"ree"
+    framer.expect_raw(2)
+    framer.feed(b"\n")
+    assert framer.next_message() is None
+    framer.feed(b"\n\n")
+    assert list(framer) == [b"\n\n", b""]
+
+
+def test_a_raw_block_takes_back_what_was_searched(core):
+    framer = core.framing.LineFramer()
+    framer.feed(b"abc")
+    assert framer.next_message() is None
+    framer.expect_raw(2)
+    framer.feed(b"\n")
+    assert list(framer) == [b"ab", b"c"]
+
+
+@pytest.mark.parametrize("count", [-1, LIMIT + 1, "1", 1.5, None], ids=repr)
+def test_a_raw_block_has_a_size_within_the_limit(core, count):
+    framer = core.framing.LineFramer(LIMIT)
+    with pytest.raises((ValueError, TypeError)):
+        framer.expect_raw(count)
+    framer.feed(b"fine\n")
+    assert framer.next_message() == b"fine"
+
+
+def test_all_messages_at_once_then_the_failure(core, case):
+    framer, broken, _ = case
+    good = framer.frame(b"good")
+    assert framer.next_messages() == []
+    framer.feed(good + good + broken)
+    assert framer.next_messages() == [b"good", b"good"]
+    for _ in range(2):
+        with pytest.raises(core.FramingError):
+            framer.next_messages()
+
+
+def test_the_default_stands_for_what_is_incomplete(core):
+    framer = core.framing.LineFramer()
+    framer.feed(b"abc")
+    assert framer.next_message(framer) is framer
+
+
+@pytest.mark.parametrize("message", [b":", b"x:", b"a::b", b"::"])
+def test_a_delimiter_is_found_where_the_message_alone_does_not_have_it(core, message):
+    framer = core.framing.DelimiterFramer(b":::")
+    if message in (b"a::b",):
+        framer.feed(framer.frame(message))
+        assert list(framer) == [message]
+    else:
+        with pytest.raises(ValueError, match="delimiter"):
+            framer.frame(message)

@@ -60,6 +60,32 @@ def test_any_stream_any_cut_any_core(kind, parts, places):
             assert messages(make(core, kind), pieces) == expected
 
 
+steps = st.lists(st.one_of(st.sampled_from([b"a", b"ab", b"\n", b"\0\3", b"1:"]), st.integers(0, 4)))
+
+
+@kinds
+@given(script=steps)
+def test_raw_blocks_anywhere(kind, script):
+    """A script of bytes to feed and of raw blocks to ask for; a message is asked for after each."""
+
+    def play(core):
+        framer, trace = make(core, kind), []
+        for step in script:
+            try:
+                if isinstance(step, bytes):
+                    framer.feed(step)
+                else:
+                    framer.expect_raw(step)
+                trace.append((framer.next_message(), framer.expects_raw, framer.pending))
+            except ValueError as exc:
+                trace.append(str(exc))
+        return trace
+
+    expected = play("pure")
+    for core in CORES:
+        assert play(core) == expected
+
+
 def sendable(kind):
     if kind == "fixed":
         return st.binary(min_size=3, max_size=3)

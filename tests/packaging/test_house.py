@@ -11,22 +11,19 @@ from cores import CORES, load_core
 import cyreactor
 
 PACKAGE = Path(cyreactor.__file__).parent
-MODULES = (
-    "sink", "intake", "framing", "http_head", "http",
-    "poller", "endpoint", "connection", "datagram", "listener", "loop",
-)  # fmt: skip
+MODULES = cyreactor._backend.MODULES
 
 # Who may be imported, in this order: a module imports only from rows above its own.
 LAYERS = [
     {"errors", "limits", "_seams"},
     {"sink", "_faults"},
     {"intake", "poller", "http_head"},
-    {"framing"},
+    {"framing", "reader"},
     {"endpoint", "http"},
     {"connection", "datagram", "listener"},
     {"loop"},
     {"_backend"},
-    {"framing*", "http/parsers", "sockets", "tls", "transport"},
+    {"framing*", "http/parsers", "sockets", "streams", "tls", "transport"},
     {"protocols", "reactor", "http/heads", "http/timeouts", "http/linger", "http/conditions", "http/listing"},
     {"http/delivery", "http/directory"},
     {"http/protocol"},
@@ -122,7 +119,7 @@ MAKING = {"__new__", "__init__", "__reduce_cython__", "__setstate_cython__"}
 ORDERING = {"__lt__", "__le__", "__gt__", "__ge__"}
 
 # asyncio's own serve the pure core where the compiled one has its own.
-ONLY_COMPILED = {"Handle", "TimerHandle", "Kind"}
+ONLY_COMPILED = {"Handle", "TimerHandle", "Kind", "Reading"}
 SELECTOR = {"get_key"}
 FROM_ASYNCIO = {"call_soon", "call_soon_threadsafe", "set_debug", "stop", "_add_callback", "_write_to_self"}
 

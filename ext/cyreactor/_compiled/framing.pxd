@@ -9,6 +9,11 @@ cdef enum Verdict:
     WHOLE = 1           # `body`, `length` and `total` describe the message
 
 
+cdef Py_ssize_t search(
+    const char* data, Py_ssize_t start, Py_ssize_t size, const char* mark, Py_ssize_t width
+) noexcept
+
+
 cdef class Framer(Intake):
     cdef readonly Py_ssize_t max_length
     cdef object transport            # what `send` writes to
@@ -21,9 +26,9 @@ cdef class Framer(Intake):
     cdef Py_ssize_t total            # with everything around it
 
     cdef Verdict find(self, const char* data, Py_ssize_t size) except? BROKEN
+    cpdef list next_messages(self)
     cpdef tuple edges(self, bytes message)
     cdef object cut(self)
-    cdef object cut_all(self)
     cdef object cut_raw(self)
     cdef Verdict too_long(self) except? BROKEN
     cdef Verdict broken(self, str why) except? BROKEN

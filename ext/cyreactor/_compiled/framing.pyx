@@ -19,6 +19,7 @@ from cyreactor import limits
 from cyreactor.errors import FramingError
 
 cdef Py_ssize_t MESSAGE_LIMIT = limits.MESSAGE_LIMIT
+cdef Py_ssize_t LARGEST_LIMIT = limits.LARGEST_LIMIT
 cdef Py_ssize_t GATHER_FROM = limits.GATHER_FROM
 
 # What `cut` returns while the message is incomplete: None may be one.
@@ -51,6 +52,25 @@ cdef class Framer(Intake):
         if message is NOTHING:
             raise StopIteration
         return message
+
+    cpdef list next_messages(self):
+        """All whole messages that there are. A failure after them waits for the next call."""
+        cdef list batch = []
+        try:
+            while True:
+                message = self.cut()
+                if message is NOTHING:
+                    break
+                batch.append(message)
+        except FramingError:
+            if not batch:
+                raise
+        return batch
+
+    @property
+    def expects_raw(self):
+        """Whether the next message is a raw block."""
+        return self.raw >= 0
 
     def expect_raw(self, count):
         """Make the next ``count`` bytes, whatever they are, the next message; then framing goes on.
@@ -96,15 +116,16 @@ cdef class Framer(Intake):
             return 0
         receive = self.receiver.messages_received if self.batches else self.receiver.message_received
         while not self.halted:
+            deliver = receive
             if self.raw >= 0:
-                received = self.cut()
-                receiving = self.receiver.raw_received
+                deliver, received = self.receiver.raw_received, self.cut()
+            elif self.batches:
+                received = self.next_messages() or NOTHING
             else:
-                received = self.cut_all() if self.batches else self.cut()
-                receiving = receive
+                received = self.cut()
             if received is NOTHING:
                 break
-            receiving(received)
+            deliver(received)
         return 0
 
     cpdef bytes take(self):
@@ -127,20 +148,6 @@ cdef class Framer(Intake):
         self.start += self.total
         self.scanned = self.needed = 0
         return PyBytes_FromStringAndSize(self.base + at + self.body, self.length)
-
-    cdef object cut_all(self):
-        """All whole messages as a list; NOTHING where there is none. A failure waits for the next call."""
-        batch = []
-        try:
-            while True:
-                message = self.cut()
-                if message is NOTHING:
-                    break
-                batch.append(message)
-        except FramingError:
-            if not batch:
-                raise
-        return batch or NOTHING
 
     cdef object cut_raw(self):
         cdef Py_ssize_t at = self.start, count = self.raw
@@ -330,7 +337,7 @@ cdef class NetstringFramer(Framer):
 cdef Py_ssize_t positive(str name, object value) except -1:
     if not isinstance(value, int) or value < 1:
         raise ValueError(f"{name} must be a positive number of bytes, not {value!r}")
-    return value
+    return min(value, LARGEST_LIMIT)
 
 
 cdef bytes as_message(Framer framer, object message):

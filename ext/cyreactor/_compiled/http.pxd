@@ -39,7 +39,7 @@ cdef class Parser(Framer):
     cdef int64_t received            # bytes of the body that were announced or came
     cdef Py_ssize_t extensions       # bytes of chunk extensions
     cdef bytearray gathered          # a chunked body, so far; None before its first piece
-    cdef bint skipped                # the empty line before a message
+    cdef bint skipped                # the empty line before a request
     cdef bint told                   # that the client waits for 100 (Continue)
 
     cdef int start_over(self) except -1

@@ -296,10 +296,6 @@ cdef class Parser(Framer):
         if self.message is None:
             if self.start == self.end:
                 return NOTHING
-            if not self.skipped and self.line == 0 and self.end - self.start >= 2:
-                if self.base[self.start] == 13 and self.base[self.start + 1] == 10:
-                    self.skipped = True
-                    self.consume(2)
             self.message = self.read_first_line()
             if self.message is None:
                 return NOTHING
@@ -450,6 +446,10 @@ cdef class RequestParser(Parser):
         cdef Py_ssize_t next_line
         cdef Field parts
         cdef int minor = 0
+        if not self.skipped and self.end - self.start >= 2:
+            if self.base[self.start] == 13 and self.base[self.start + 1] == 10:
+                self.skipped = True  # RFC 9112, 2.2: some clients end a body with a line too many
+                self.consume(2)
         if self.waits(self.max_line):
             return None
         next_line = read_request_line(self.base + self.start, self.end - self.start, &parts, &minor)
@@ -460,7 +460,7 @@ cdef class RequestParser(Parser):
         return make_request(self.base + self.start, &parts, minor)
 
     cdef bint hands_over(self, Message message):
-        if (<Request> message).method == "CONNECT":
+        if (<Request> message).connects:
             return True
         return message.options & UPGRADE and message.upgrade is not None
 
@@ -531,12 +531,8 @@ cdef Py_ssize_t read_chunk(
     if at == 0 or at == 17:
         return 0
     start = at
-    while at < size and (data[at] == 32 or data[at] == 9):
-        at += 1
     if at < size and data[at] == 59:
         at = skip_value(data, at, size)
-    elif at > start:
-        return 0
     extension[0] = at - start
     return at + 2 if at + 2 <= size and data[at] == 13 and data[at + 1] == 10 else 0
 

@@ -54,6 +54,7 @@ cdef class Request(Message):
     cdef str path                    # the target, once it was asked for
     cdef uint32_t path_start         # in the head
     cdef uint32_t path_size
+    cdef bint connects               # the method is CONNECT
     cdef bint host                   # Host came
     cdef bint expecting              # Expect says 100-continue
 

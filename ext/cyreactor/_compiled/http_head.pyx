@@ -390,7 +390,7 @@ cdef class Response(Message):
         return PyBytes_FromStringAndSize(self.headers.text + self.reason_start, self.reason_size)
 
     cdef bint stays(self) noexcept:
-        return not self.endless and Message.stays(self)
+        return self.status < 200 or not self.endless and Message.stays(self)
 
     def __repr__(self):
         return f"<Response {self.status}>"
@@ -536,7 +536,8 @@ cdef Request make_request(const char* data, const Field* parts, int minor):
     request.minor = minor
     request.path_start, request.path_size = parts.value, parts.value_size
     request.method = method_name(data, parts.name_size)
-    if path[0] != 47 or request.method is CONNECT:
+    request.connects = request.method is CONNECT
+    if path[0] != 47 or request.connects:
         fault = faults.target(request.method, PyBytes_FromStringAndSize(path, parts.value_size))
         if fault is not None:
             raise fault

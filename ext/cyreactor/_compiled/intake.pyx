@@ -17,6 +17,7 @@ from cyreactor import limits
 from cyreactor.errors import FramingError
 
 cdef Py_ssize_t READ_SIZE = limits.READ_SIZE
+cdef Py_ssize_t ANNOUNCED_ROOM = limits.ANNOUNCED_ROOM
 
 # The least room for a read that continues a message.
 cdef Py_ssize_t SMALL_READ = 4096
@@ -56,7 +57,10 @@ cdef class Intake(Sink):
         if pending == 0:
             self.base, self.start, self.end, self.lent = scratch, 0, 0, True
             return scratch
-        self.make_room(max(self.needed - pending, min(max(pending, SMALL_READ), READ_SIZE)))
+        self.make_room(max(
+            min(self.needed - pending, ANNOUNCED_ROOM),
+            min(max(pending, SMALL_READ), READ_SIZE),
+        ))
         size[0] = min(self.capacity - self.end, READ_SIZE)
         return self.base + self.end
 
@@ -79,6 +83,8 @@ cdef class Intake(Sink):
     # --- the bytes ---
 
     cdef int append(self, const char* data, Py_ssize_t size) except -1:
+        if size == 0:
+            return 0
         self.keep()
         self.make_room(size)
         memcpy(self.base + self.end, data, size)

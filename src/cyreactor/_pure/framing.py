@@ -11,10 +11,11 @@ the framer, take its bytes or halt it: between two messages all state is in its 
 
 from __future__ import annotations
 
+from operator import index
 from typing import Any, Literal
 
 from ..errors import FramingError
-from ..limits import GATHER_FROM, MESSAGE_LIMIT
+from ..limits import GATHER_FROM, LARGEST_LIMIT, MESSAGE_LIMIT
 from .intake import Buffer, Intake
 
 # What `_cut` returns while the message is incomplete: None may be one.
@@ -57,15 +58,32 @@ class Framer(Intake):
             raise StopIteration
         return message
 
+    def next_messages(self) -> list[Any]:
+        """All whole messages that there are. A failure after them waits for the next call."""
+        batch: list[Any] = []
+        try:
+            while (message := self._cut_next()) is not NOTHING:
+                batch.append(message)
+        except FramingError:
+            if not batch:
+                raise
+        return batch
+
+    @property
+    def expects_raw(self) -> bool:
+        """Whether the next message is a raw block."""
+        return self.raw >= 0
+
     def expect_raw(self, count: int) -> None:
         """Make the next ``count`` bytes, whatever they are, the next message; then framing goes on.
 
         Raises ValueError for a count that is negative or over the limit on a message: receive a
         larger block in parts.
         """
-        if not 0 <= count <= self.max_length:
+        raw = index(count)
+        if not 0 <= raw <= self.max_length:
             raise ValueError(f"a raw block has 0 to {self.max_length} bytes, not {count}")
-        self.raw = count
+        self.raw = raw
         self.scanned = 0
 
     def edges(self, message: bytes) -> tuple[bytes, bytes]:
@@ -99,16 +117,17 @@ class Framer(Intake):
         if self.receiver is None:
             return
         receive = self.receiver.messages_received if self.batches else self.receiver.message_received
-        cut = self._cut_all if self.batches else self._cut_next
         while not self.halted:
-            raw = self.raw >= 0
-            received = self._cut_raw() if raw else cut()
+            deliver = receive
+            if self.raw >= 0:
+                deliver, received = self.receiver.raw_received, self._cut_next()
+            elif self.batches:
+                received = self.next_messages() or NOTHING
+            else:
+                received = self._cut_next()
             if received is NOTHING:
                 break
-            if raw:
-                self.receiver.raw_received(received)
-            else:
-                receive(received)
+            deliver(received)
 
     def take(self) -> bytes:
         self.receiver = None
@@ -125,17 +144,6 @@ class Framer(Intake):
         if self.raw >= 0:
             return self._cut_raw()
         return self._cut(self.data, self.start)
-
-    def _cut_all(self) -> Any:
-        """All whole messages as a list; NOTHING where there is none. A failure waits for the next call."""
-        batch = []
-        try:
-            while (message := self._cut_next()) is not NOTHING:
-                batch.append(message)
-        except FramingError:
-            if not batch:
-                raise
-        return batch or NOTHING
 
     def _cut_raw(self) -> Any:
         end = self.start + self.raw
@@ -319,7 +327,7 @@ class NetstringFramer(Framer):
 def _positive(name: str, value: int) -> int:
     if not isinstance(value, int) or value < 1:
         raise ValueError(f"{name} must be a positive number of bytes, not {value!r}")
-    return value
+    return min(value, LARGEST_LIMIT)
 
 
 def _as_message(framer: Framer, message: Buffer) -> bytes:

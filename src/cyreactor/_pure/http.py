@@ -44,7 +44,7 @@ from .http_head import (
     Response,
 )
 
-CHUNK_LINE = re.compile(rb"([0-9A-Fa-f]{1,16})([ \t]*;" + VALUE + rb")?\r\n")
+CHUNK_LINE = re.compile(rb"([0-9A-Fa-f]{1,16})(;" + VALUE + rb")?\r\n")
 
 MOST = 2**31 - 1  # of a limit on a head
 MOST_BODY = 2**62
@@ -115,7 +115,7 @@ class Parser(Framer):
         self.received = 0  # bytes of the body that were announced or came
         self.extensions = 0  # bytes of chunk extensions
         self.gathered = bytearray()  # a chunked body, so far
-        self.skipped = False  # the empty line before a message
+        self.skipped = False  # the empty line before a request
         self.told = False  # that the client waits for 100 (Continue)
 
     # --- without I/O ---
@@ -259,9 +259,6 @@ class Parser(Framer):
 
     def _read_head(self) -> Any:
         if self.message is None:
-            if not self.skipped and self.line == 0 and self.data[self.start : self.start + 2] == b"\r\n":
-                self.skipped = True
-                self._consume(2)
             self.message = self._read_first_line()
             if self.message is None:
                 return NOTHING
@@ -411,6 +408,9 @@ class RequestParser(Parser):
         self.receiver.request_received(message)
 
     def _read_first_line(self) -> Message | None:
+        if not self.skipped and self.data[self.start : self.start + 2] == b"\r\n":
+            self.skipped = True  # RFC 9112, 2.2: some clients end a body with a line too many
+            self._consume(2)
         match = self._next_line(REQUEST_LINE, faults.request_line, self.max_line)
         return None if match is None else Request(match[1], match[2], int(match[3]))
 

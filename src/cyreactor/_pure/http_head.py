@@ -231,7 +231,7 @@ class Response(Message):
     @property
     def keep_alive(self) -> bool:
         """Whether another message may follow on the connection (RFC 9112, 9.3)."""
-        return not self._endless and super().keep_alive
+        return self.status < 200 or (not self._endless and super().keep_alive)
 
     def __repr__(self) -> str:
         return f"<Response {self.status}>"

@@ -1,0 +1,167 @@
+"""Streams for coroutines: ``asyncio.streams`` with a reader that the connection reads into.
+
+The same signatures, the same results, the same errors. Different are the cost, and that a read that
+was cancelled has consumed nothing: the next one finds all of it, ``read(-1)`` included.
+
+On cyreactor's loops the reader is the connection's sink; on any other asyncio loop, and over TLS, it is
+fed by ``data_received``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any
+
+from ._backend import reader as _reader
+from .limits import STREAM_LIMIT
+
+if TYPE_CHECKING:
+    from asyncio.streams import StreamReaderProtocol
+
+    class Protocol(StreamReaderProtocol):
+        """asyncio's, with the private attributes that are used here."""
+
+        _loop: asyncio.AbstractEventLoop
+        _client_connected_cb: Any
+        _over_ssl: bool
+        _reject_connection: bool
+        _stream_reader: Any
+        _stream_writer: Any
+        _strong_reader: Any
+        _task: Any
+        _transport: Any
+
+    class Reader:
+        """What of asyncio's reader is not replaced here."""
+
+    class Writer(asyncio.StreamWriter):
+        """asyncio's, with the private attributes that are used here."""
+
+        _loop: asyncio.AbstractEventLoop
+        _protocol: Any
+        _reader: Any
+        _transport: Any
+
+else:
+    from asyncio import StreamReader as Reader
+    from asyncio import StreamReaderProtocol as Protocol
+    from asyncio import StreamWriter as Writer
+
+ClientConnected = Callable[["StreamReader", "StreamWriter"], Awaitable[None] | None]
+
+
+class StreamReader(_reader.StreamReader, Reader):
+    """See ``asyncio.StreamReader``. ``limit`` bounds a line, and half of what may wait to be read."""
+
+    def __init__(self, limit: int = STREAM_LIMIT, loop: asyncio.AbstractEventLoop | None = None) -> None:
+        super().__init__(limit, loop or asyncio.get_event_loop())
+
+    def __aiter__(self) -> StreamReader:
+        return self
+
+
+class StreamWriter(Writer):
+    """See ``asyncio.StreamWriter``."""
+
+    async def start_tls(self, sslcontext: Any, **options: Any) -> None:
+        """Go on over TLS. ``options`` are those of ``asyncio.loop.start_tls``.
+
+        What was received and not read yet is the beginning of the handshake.
+        """
+        protocol = self._protocol
+        await self.drain()
+        options.setdefault("server_side", protocol._client_connected_cb is not None)
+        self._transport = await self._loop.start_tls(self._transport, protocol, sslcontext, **options)
+        protocol._transport = self._transport
+        protocol._over_ssl = True
+
+
+class StreamProtocol(Protocol):
+    """Between a transport and a reader: on cyreactor's loops only for what is rare."""
+
+    def get_sink(self, transport: Any) -> Any:
+        """For the connection: what to read into."""
+        return self._stream_reader
+
+    def connection_made(self, transport: Any) -> None:
+        connected, self._client_connected_cb = self._client_connected_cb, None
+        super().connection_made(transport)
+        self._client_connected_cb = connected
+        if connected is None or self._reject_connection:
+            return
+        reader, self._strong_reader = self._stream_reader, None
+        self._stream_writer = StreamWriter(transport, self, reader, self._loop)
+        serving = connected(reader, self._stream_writer)
+        if asyncio.iscoroutine(serving):
+            self._task = self._loop.create_task(serving)
+            self._task.add_done_callback(lambda task: self._served(task, transport))
+
+    def _served(self, task: asyncio.Task[None], transport: Any) -> None:
+        """The coroutine of a connection ended: one that failed takes the connection with it."""
+        if task.cancelled():
+            transport.close()
+        elif exc := task.exception():
+            message = "Unhandled exception in client_connected_cb"
+            self._loop.call_exception_handler({"message": message, "exception": exc, "transport": transport})
+            transport.close()
+
+
+async def open_connection(
+    host: str | None = None, port: Any = None, *, limit: int = STREAM_LIMIT, **options: Any
+) -> tuple[StreamReader, StreamWriter]:
+    """Connect to TCP ``host:port``; see ``asyncio.open_connection``.
+
+    ``options`` are those of ``asyncio.loop.create_connection``: ``ssl``, ``sock``, ``local_addr``, ...
+    """
+    return await _open("create_connection", limit, host, port, **options)
+
+
+async def open_unix_connection(
+    path: Any = None, *, limit: int = STREAM_LIMIT, **options: Any
+) -> tuple[StreamReader, StreamWriter]:
+    """Connect to the Unix socket ``path``; see ``asyncio.open_unix_connection``."""
+    return await _open("create_unix_connection", limit, path, **options)
+
+
+async def _open(method: str, limit: int, *where: Any, **options: Any) -> tuple[StreamReader, StreamWriter]:
+    loop = asyncio.get_running_loop()
+    reader = StreamReader(limit, loop)
+    protocol = StreamProtocol(reader, loop=loop)  # type: ignore[arg-type]  # it is one at run time
+    transport, _ = await getattr(loop, method)(lambda: protocol, *where, **options)
+    return reader, StreamWriter(transport, protocol, reader, loop)  # type: ignore[arg-type]
+
+
+async def start_server(
+    client_connected_cb: ClientConnected,
+    host: Any = None,
+    port: Any = None,
+    *,
+    limit: int = STREAM_LIMIT,
+    **options: Any,
+) -> asyncio.Server:
+    """Listen on TCP ``host:port``; see ``asyncio.start_server``.
+
+    ``client_connected_cb(reader, writer)`` is called, or started as a task, for each connection.
+    ``options`` are those of ``asyncio.loop.create_server``: ``ssl``, ``sock``, ``reuse_port``, ...
+    """
+    loop = asyncio.get_running_loop()
+    return await loop.create_server(_factory(loop, client_connected_cb, limit), host, port, **options)
+
+
+async def start_unix_server(
+    client_connected_cb: ClientConnected, path: Any = None, *, limit: int = STREAM_LIMIT, **options: Any
+) -> asyncio.Server:
+    """Listen on the Unix socket ``path``; see ``asyncio.start_unix_server``."""
+    loop = asyncio.get_running_loop()
+    return await loop.create_unix_server(_factory(loop, client_connected_cb, limit), path, **options)
+
+
+def _factory(
+    loop: asyncio.AbstractEventLoop, connected: ClientConnected, limit: int
+) -> Callable[[], StreamProtocol]:
+    def factory() -> StreamProtocol:
+        reader: Any = StreamReader(limit, loop)
+        return StreamProtocol(reader, connected, loop=loop)  # type: ignore[arg-type]
+
+    return factory
