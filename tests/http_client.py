@@ -1,11 +1,14 @@
-"""What tests of HTTP servers share: loops to run on, and a client that reads answers by the letter."""
+"""What tests of HTTP servers share: loops, a client that reads answers by the letter, files to serve."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import importlib
 import importlib.util
+import os
 import socket
+import time
 from typing import NamedTuple
 
 # On the reactor the connection is our own; elsewhere the protocol must do with what asyncio promises.
@@ -54,6 +57,38 @@ def player(kind, core):
         return reported
 
     return run
+
+
+SMALL = b"<p>small</p>\n"
+LARGE = bytes(range(256)) * 4096  # beyond what is read at once, and beyond a slice of sendfile
+
+
+def make_site(around):
+    """A directory to serve, and in `around` what must not be."""
+    root = around / "site"
+    (root / "sub" / "deep").mkdir(parents=True)
+    (root / "home").mkdir()
+    (root / "small.html").write_bytes(SMALL)
+    (root / "large.bin").write_bytes(LARGE)
+    (root / "empty.txt").write_bytes(b"")
+    (root / "home" / "index.html").write_bytes(b"home")
+    (root / "sub" / "name with <&>.txt").write_text("odd")
+    (root / ".hidden").write_text("hidden")
+    (root / ".git").mkdir()
+    (root / ".git" / "config").write_text("hidden")
+    (root / "inside").symlink_to("sub")
+    (root / "alias.html").symlink_to("small.html")
+    (around / "secret.txt").write_text("secret")
+    (root / "leak.txt").symlink_to(around / "secret.txt")
+    (root / "up").symlink_to("..")
+    (root / "loop").symlink_to("loop")
+    (root / "gone").symlink_to("nothing")
+    os.mkfifo(root / "pipe")
+    old = time.time() - 1000
+    for path in root.rglob("*.*"):
+        with contextlib.suppress(OSError):
+            os.utime(path, (old, old))
+    return root
 
 
 class Answer(NamedTuple):

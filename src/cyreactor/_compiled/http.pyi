@@ -2,7 +2,7 @@ from collections import deque
 from typing import Any
 
 from .framing import Framer
-from .http_head import Headers, Request
+from .http_head import Headers, Message, Request
 
 MOST: int
 MOST_BODY: int
