@@ -11,7 +11,7 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlsplit
 
-from ..limits import SENDFILE_SLICE
+from ..limits import SENDFILE_SLICE, SENT_AT_ONCE
 from .conditions import byte_range, precondition, range_still_holds
 from .directory import Directory, File, quoted
 from .listing import page
@@ -176,18 +176,33 @@ class FileProtocol(HTTPProtocol):
 
     async def _send_slice(self, file: Any, start: int, left: int) -> int:
         """How many bytes were sent; 0 at the end of the file. Raises OSError once the client has left."""
-        loop = asyncio.get_running_loop()
-        count = min(left, SENDFILE_SLICE)
-        if self.transport.is_closing():
+        loop, transport = asyncio.get_running_loop(), self.transport
+        if transport.is_closing():
             raise ConnectionResetError
+        sent = self._send_at_once(file, start, left)
+        if sent is not None:
+            await asyncio.sleep(0)  # the neighbours' turn
+            return sent
+        count = min(left, SENDFILE_SLICE)
         try:
-            return await loop.sendfile(self.transport, file, start, count, fallback=False)
+            return await loop.sendfile(transport, file, start, count, fallback=False)
         except (RuntimeError, NotImplementedError):  # not on this loop, or not on this transport
             file.seek(start)
             piece = file.read(count)
-            self.transport.write(piece)
+            transport.write(piece)
             await self.drain()
             return len(piece)
+
+    def _send_at_once(self, file: Any, start: int, left: int) -> int | None:
+        """What the kernel takes now; None where it is not to be asked, or takes nothing."""
+        sock = self.transport.get_extra_info("socket")
+        plain = sock is not None and self.transport.get_extra_info("sslcontext") is None
+        if not plain or self.transport.get_write_buffer_size() or not hasattr(os, "sendfile"):
+            return None
+        try:
+            return os.sendfile(sock.fileno(), file.fileno(), start, min(left, SENT_AT_ONCE))
+        except (BlockingIOError, InterruptedError):
+            return None
 
     def _expire(self, awaited: int) -> None:
         if self._task is None or not self._sending:
