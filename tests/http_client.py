@@ -59,6 +59,7 @@ def player(kind, core):
     return run
 
 
+PLAIN = ((b"Content-Type", b"text/plain"),)
 SMALL = b"<p>small</p>\n"
 LARGE = bytes(range(256)) * 4096  # beyond what is read at once, and beyond a slice of sendfile
 
@@ -89,6 +90,25 @@ def make_site(around):
         with contextlib.suppress(OSError):
             os.utime(path, (old, old))
     return root
+
+
+def recorder(core, **attributes):
+    """A protocol that answers each request with its target, and keeps what comes."""
+
+    class Recorder(core.http.HTTPProtocol):
+        def __init__(self):
+            self.requests = []
+            self.lost = asyncio.get_running_loop().create_future()
+
+        def request_received(self, request):
+            self.requests.append(request)
+            self.respond(200, PLAIN, request.target.encode())
+
+        def connection_lost(self, exc):
+            super().connection_lost(exc)
+            self.lost.set_result(exc)
+
+    return type("Recorder", (Recorder,), attributes)
 
 
 class Answer(NamedTuple):

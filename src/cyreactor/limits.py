@@ -106,15 +106,17 @@ SEND_TIMEOUT = 60.0
 LINGER_TIMEOUT = 5.0
 LINGER_BYTES = 4 * 1024 * 1024
 
-# How often within its shortest timeout a connection is looked at: timeouts are late by a quarter.
+# How often within its shortest timeout a connection is looked at: a timeout is noticed to begin, and to
+# be over, at such a look, so it may be late by half of the shortest.
 SWEEPS_PER_TIMEOUT = 4
 
 # Bytes of further requests that may wait behind one that is not answered yet: enough for a pipeline
 # of ordinary requests. A connection with more is not read from until the answer is there.
 BYTES_AHEAD = 64 * 1024
 
-# Heads of responses, and groups of header fields, that are kept rendered.
+# Heads of responses, and groups of header fields, that are kept rendered, and the bytes of one.
 HEADS_REMEMBERED = 256
+HEAD_REMEMBERED = 2048
 
 # --- the file server, in bytes ---
 

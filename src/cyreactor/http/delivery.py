@@ -152,16 +152,10 @@ class Delivery(Protocol):
             return
         self._late = False
         try:
-            if self.streaming:
-                self._deliver_pieces(parser)
-            else:
-                for request in parser:
-                    self._request = request
-                    self._since = 0.0
-                    self.request_received(request)
-                    if self._request is not None or self._stopped:
-                        self._keep(parser)
-                        return
+            self._deliver(parser)
+            while parser.held and not self._late:  # an upgrade that was not agreed to
+                parser.held = False
+                self._deliver(parser)
         except (SystemExit, KeyboardInterrupt):
             raise
         except BaseException as exc:
@@ -172,6 +166,18 @@ class Delivery(Protocol):
         else:
             if not self._late:
                 self._await_more(parser)
+
+    def _deliver(self, parser: Any) -> None:
+        if self.streaming:
+            self._deliver_pieces(parser)
+            return
+        for request in parser:
+            self._request = request
+            self._since = 0.0
+            self.request_received(request)
+            if self._request is not None or self._stopped:
+                self._keep(parser)
+                return
 
     def _deliver_pieces(self, parser: Any) -> None:
         for message in parser:
@@ -205,24 +211,16 @@ class Delivery(Protocol):
 
     def _await_more(self, parser: Any) -> None:
         """Everything that came is delivered, and nothing waits for its answer."""
-        if parser.held:  # an upgrade that was not agreed to: its client goes on with HTTP
-            parser.held = False
-            self.messages_ready()
+        if self._no_more and not self._receiving:
+            self._finish()
         elif self._expecting:
             self._expecting = False
             self.transport.write(CONTINUE)
-        elif not self.streaming:
-            incoming = parser.receiving
-            if incoming is not None:
-                self._await_body(incoming)
-        if self._no_more and not self._receiving and not self._finished:
-            self._finish()
-
-    def _await_body(self, incoming: Any) -> None:
-        self._since = 0.0
-        if incoming.expects_continue and self._continued is not incoming:
-            self._continued = incoming
-            self.transport.write(CONTINUE)
+        elif parser.receiving is not None:
+            self._since = 0.0
+            if parser.awaits_continue is not None and self._continued is not parser.receiving:
+                self._continued = parser.receiving
+                self.transport.write(CONTINUE)
 
     def _go_on_soon(self) -> None:
         """What stopped the delivery is over: deliver from a callback of its own."""

@@ -123,25 +123,12 @@ class Directory:
     def _contains(self, path: str) -> bool:
         return path == self.root or path.startswith(os.path.join(self.root, ""))
 
-    def open(self, names: list[str]) -> tuple[int, os.stat_result]:
-        """Open the file that the names lead to, for reading. Raises OSError where there is none."""
-        path, _ = self.locate(names)
-        descriptor = os.open(path, _FLAGS)
-        try:
-            status = os.fstat(descriptor)
-            if not stat.S_ISREG(status.st_mode):
-                raise FileNotFoundError(path)
-        except BaseException:
-            os.close(descriptor)
-            raise
-        return descriptor, status
-
-    def read(self, path: str, names: list[str]) -> tuple[File, int]:
-        """The file that the names lead to, and its descriptor where it is too large to keep, else -1.
+    def read(self, path: str, names: list[str], located: str) -> tuple[File, int]:
+        """The file that was located, and its descriptor where it is too large to keep, else -1.
 
         ``path`` is the target's, to find it by the next time. Raises OSError where there is none.
         """
-        descriptor, status = self.open(names)
+        descriptor, status = _open(located)
         file = describe(os.path.join(self.root, *names), status)
         if status.st_size > CACHED_FILE:
             return file, descriptor
@@ -187,6 +174,19 @@ class Directory:
             return name if entry.is_file() else None
         except OSError:  # a link to itself
             return None
+
+
+def _open(path: str) -> tuple[int, os.stat_result]:
+    """Open a regular file for reading. Raises OSError where there is none."""
+    descriptor = os.open(path, _FLAGS)
+    try:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise FileNotFoundError(path)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor, status
 
 
 def describe(path: str, status: os.stat_result) -> File:

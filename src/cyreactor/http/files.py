@@ -90,7 +90,8 @@ class FileProtocol(HTTPProtocol):
         names = self.directory.names(path)
         if names is None:
             raise FileNotFoundError(path)
-        is_directory = stat.S_ISDIR(self.directory.locate(names)[1].st_mode)
+        located, status = self.directory.locate(names)
+        is_directory = stat.S_ISDIR(status.st_mode)
         if is_directory and not path.endswith("/"):
             _, mark, query = request.target.partition("?")
             location = (quoted(names) + mark + query).encode("ascii")
@@ -100,11 +101,12 @@ class FileProtocol(HTTPProtocol):
         elif path.endswith("/"):
             raise FileNotFoundError(path)
         else:
-            self._send_file(request, *self.directory.read(path, names))
+            self._send_file(request, *self.directory.read(path, names, located))
 
     def _send_directory(self, request: Any, path: str, names: list[str]) -> None:
         try:
-            index = self.directory.read(path, [*names, INDEX])
+            located, _ = self.directory.locate([*names, INDEX])
+            index = self.directory.read(path, [*names, INDEX], located)
         except OSError as exc:
             if exc.errno in BUSY:
                 raise
@@ -181,7 +183,8 @@ class FileProtocol(HTTPProtocol):
             raise ConnectionResetError
         sent = self._send_at_once(file, start, left)
         if sent is not None:
-            await asyncio.sleep(0)  # the neighbours' turn
+            if sent < left:
+                await asyncio.sleep(0)  # the neighbours' turn
             return sent
         count = min(left, SENDFILE_SLICE)
         try:

@@ -15,7 +15,7 @@ from http import HTTPStatus
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
-from ..limits import HEADS_REMEMBERED
+from ..limits import HEAD_REMEMBERED, HEADS_REMEMBERED
 
 Text = str | bytes
 Fields = Mapping[Text, Text] | Iterable[tuple[Text, Text]]
@@ -56,6 +56,8 @@ def check(fields: Fields) -> Checked:
         return _check(fields)
     if found is None:
         found = _check(fields)
+        if len(found.lines) > HEAD_REMEMBERED:
+            return found
         if len(_checked) >= HEADS_REMEMBERED:
             _checked.clear()
         _checked[fields] = found
@@ -115,7 +117,7 @@ class Heads:
             return self._make_usual(status, fields, size)
         if head is None:
             head = self._make_usual(status, fields, size)
-            if head is None or type(fields) is not tuple:
+            if head is None or type(fields) is not tuple or len(head) > HEAD_REMEMBERED:
                 return head
             if len(self._remembered) >= HEADS_REMEMBERED:
                 self._remembered.clear()
