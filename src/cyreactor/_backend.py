@@ -17,6 +17,7 @@ MODULES = (
     "framing",
     "http_head",
     "http",
+    "http_exchange",
     "reader",
     "poller",
     "endpoint",
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
     from ._pure import endpoint as endpoint
     from ._pure import framing as framing
     from ._pure import http as http
+    from ._pure import http_exchange as http_exchange
     from ._pure import http_head as http_head
     from ._pure import intake as intake
     from ._pure import listener as listener

@@ -20,7 +20,7 @@ LAYERS = [
     {"intake", "poller", "http_head"},
     {"framing", "reader"},
     {"endpoint", "http"},
-    {"connection", "datagram", "listener"},
+    {"connection", "datagram", "listener", "http_exchange"},
     {"loop"},
     {"_backend"},
     {"framing*", "http/parsers", "sockets", "streams", "tls", "transport"},

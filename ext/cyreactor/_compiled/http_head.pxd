@@ -58,6 +58,7 @@ cdef class Request(Message):
     cdef bint host                   # Host came
     cdef bint expecting              # Expect says 100-continue
 
+    cdef bint is_ordinary(self) except -1
     cdef int take_expectation(self, const char* value, Py_ssize_t size) except -1
     cdef int take_host(self, const char* value, Py_ssize_t size) except -1
 

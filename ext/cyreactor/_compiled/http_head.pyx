@@ -340,6 +340,9 @@ cdef class Request(Message):
     def ordinary(self):
         """Whether the framing of an answer depends on nothing but the answer: HTTP/1.1, on a
         connection that goes on, and neither HEAD nor CONNECT."""
+        return self.is_ordinary()
+
+    cdef bint is_ordinary(self) except -1:
         return self.minor >= 1 and self.stays() and self.method != "HEAD" and self.method != "CONNECT"
 
     cdef int take_field(self, const char* head, const Field* field) except -1:

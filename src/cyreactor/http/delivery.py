@@ -11,7 +11,7 @@ import asyncio
 from typing import Any, ClassVar
 
 from .. import limits
-from .._backend import http
+from .._backend import http, http_exchange
 from ..protocols import Protocol
 from ..transport import Transport
 from .linger import leave
@@ -23,7 +23,7 @@ CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 NOTHING, REQUEST, HEAD, BODY, READER = range(5)
 
 
-class Delivery(Protocol):
+class Delivery(http_exchange.Exchange, Protocol):
     """What HTTPProtocol does before and after the application's callbacks."""
 
     streaming: ClassVar[bool] = False
@@ -40,32 +40,19 @@ class Delivery(Protocol):
     body_timeout: ClassVar[float] = limits.BODY_TIMEOUT
     send_timeout: ClassVar[float] = limits.SEND_TIMEOUT
 
-    transport: Any = None
-
-    _parser: Any = None
     _sweep: Sweep
-    _request: Any = None  # that waits for its answer
-    _stopped = False  # nothing is delivered, whatever `_request` says
-    _late = False  # delivery has ended before the parser was empty
     _blocked = False  # the application wants no more of the body now
     _throttled = False  # the client does not take what it is sent
     _finished = False  # the connection ends
     _held_back = False  # too much waits here: the connection is not read from
     _sending = False  # something else than the transport sends to the client
-    _no_more = False  # the client has sent everything
-    _receiving = False  # streaming: body_ended of the last request has not been called
-    _unread = False  # and it has a body
-    _expecting = False  # and the client waits for 100 before it sends it
-    _continued: Any = None  # the last request whose client was told to
+    _unread = False  # the last request has a body that was not received in full
+    _continued: Any = None  # the last request whose client was told to send its body
     _drains: tuple[asyncio.Future[None], ...] = ()
 
-    # What the sweep has seen: what is waited for, since when (0 is not yet), and how much was unsent.
+    # What the sweep has seen: what is waited for, and how much was unsent.
     _awaited = NOTHING
-    _since = 0.0
     _unsent = 0
-
-    def request_received(self, request: Any) -> None:
-        raise NotImplementedError
 
     def body_received(self, piece: bytes) -> None:
         raise NotImplementedError
@@ -144,40 +131,11 @@ class Delivery(Protocol):
         self._parser.feed(data)
         self.messages_ready()
 
-    def messages_ready(self) -> None:
-        """Deliver what has come, as far as it may be."""
-        parser = self._parser
-        if self._stopped or (self._request is not None and not self._receiving):
-            self._keep(parser)
-            return
-        self._late = False
-        try:
-            self._deliver(parser)
-            while parser.held and not self._late:  # an upgrade that was not agreed to
-                parser.held = False
-                self._deliver(parser)
-        except (SystemExit, KeyboardInterrupt):
-            raise
-        except BaseException as exc:
-            if exc is parser.failure:
-                self._refuse(exc.status, str(exc))
-            else:
-                self._callback_failed(exc)
+    def _delivery_failed(self, exc: BaseException) -> None:
+        if exc is self._parser.failure:
+            self._refuse(getattr(exc, "status", 400), str(exc))
         else:
-            if not self._late:
-                self._await_more(parser)
-
-    def _deliver(self, parser: Any) -> None:
-        if self.streaming:
-            self._deliver_pieces(parser)
-            return
-        for request in parser:
-            self._request = request
-            self._since = 0.0
-            self.request_received(request)
-            if self._request is not None or self._stopped:
-                self._keep(parser)
-                return
+            self._callback_failed(exc)
 
     def _deliver_pieces(self, parser: Any) -> None:
         for message in parser:

@@ -15,6 +15,7 @@ from http import HTTPStatus
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
+from .._backend import http_exchange
 from ..limits import HEAD_REMEMBERED, HEADS_REMEMBERED
 
 Text = str | bytes
@@ -93,18 +94,14 @@ def _field(name: Text, value: Text) -> tuple[bytes, bytes]:
     return name, value
 
 
-class Heads:
+class Heads(http_exchange.LastHead):
     """The heads of one loop's responses."""
 
-    __slots__ = ("_date", "_remembered", "fields", "head", "size", "status")
-
     def __init__(self) -> None:
+        super().__init__()
         self._date = b""  # the field, for this second; empty when it must be made anew
         # The usual ones: of a whole body on a connection of HTTP/1.1 that goes on.
         self._remembered: dict[tuple[int, Any, int], bytes] = {}
-        # The last of them and what it was made of: the same tuple again saves even looking it up.
-        self.status, self.size, self.head = 0, 0, b""
-        self.fields: object = self
 
     def usual(self, status: int, fields: Fields, size: int) -> bytes | None:
         """The head of such an answer, which is remembered; None where it is not one of these.
@@ -142,14 +139,14 @@ class Heads:
     def _new_date(self) -> bytes:
         now = time.time()
         self._date = b"Date: %b\r\n" % formatdate(now, usegmt=True).encode()
-        asyncio.get_running_loop().call_later(1.0 - now % 1.0, self._forget)
+        asyncio.get_running_loop().call_later(1.0 - now % 1.0, self._end_second)
         return self._date
 
-    def _forget(self) -> None:
+    def _end_second(self) -> None:
         """The second is over. Nothing is scheduled until the next response needs a Date."""
         self._date = b""
-        self.fields = self
         self._remembered.clear()
+        self.forget()
 
 
 _of_loops: WeakKeyDictionary[asyncio.AbstractEventLoop, Heads] = WeakKeyDictionary()

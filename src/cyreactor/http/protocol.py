@@ -49,7 +49,6 @@ class HTTPProtocol(Delivery):
     """
 
     # Of an answer in pieces.
-    _answering = False
     _goes_on = False  # the connection, after it
     _chunked = False
     _mute = False  # it has no body, whatever is sent
@@ -73,42 +72,32 @@ class HTTPProtocol(Delivery):
 
     # --- answering ---
 
-    def respond(self, status: int = 200, headers: Fields = (), body: bytes = b"") -> None:
-        """Answer the request with a whole body.
-
-        ``headers`` are pairs of name and value; a constant tuple of tuples is fastest. Date,
-        Content-Length and Connection are added where they belong. A Content-Length of your own must
-        be right, and is needed only to tell the size of what HEAD and 304 leave out. ``Connection:
-        close`` ends the connection after the answer.
-
-        Raises ValueError for what cannot be sent, RuntimeError where no request waits.
-        """
+    def _respond(self, status: int, headers: Fields, body: bytes) -> None:
+        """An answer that has not the head of the one before."""
         request = self._request
         if request is None or self._answering:
             self._check_misuse()
             return
+        if self._heads is None:
+            raise RuntimeError("a connection_made() of your own must call super().connection_made()")
         if type(body) is not bytes:
             body = _as_bytes(body)
-        size, head = len(body), None
+        head = None
         if request.ordinary and not self._receiving:
-            heads = self._heads
-            if headers is heads.fields and size == heads.size and status == heads.status:
-                head = heads.head
-            else:
-                head = heads.usual(status, headers, size)
+            head = self._heads.usual(status, headers, len(body))
         if head is None:
-            self._respond(request, status, check(headers), body)
+            self._respond_otherwise(request, status, check(headers), body)
             return
         self._request = None
-        if size < GATHER_FROM:
+        if len(body) < GATHER_FROM:
             self.transport.write(head + body)
         else:
             self.transport.writelines((head, body))
         if self._late:
             self._go_on_soon()
 
-    def _respond(self, request: Any, status: int, checked: Checked, body: bytes) -> None:
-        """The answers that are not usual."""
+    def _respond_otherwise(self, request: Any, status: int, checked: Checked, body: bytes) -> None:
+        """An answer that is framed as the request or the application wants it."""
         size: int | None = len(body)
         if status in BODILESS:
             if body:
