@@ -22,7 +22,7 @@ SELECTORS = other_selectors()
 
 
 def load_core(name: str) -> ModuleType:
-    """The package on the core, or on the selector, called ``name``; raises ImportError where there is none."""
+    """The package on the core, or on the selector, called ``name``; ImportError where there is none."""
     found = PACKAGES[name]
     if isinstance(found, ImportError):
         raise found
