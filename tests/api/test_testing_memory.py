@@ -259,6 +259,30 @@ def test_misuse_raises(core):
             core.testing.connect(core.testing.Recorder(), core.testing.Recorder(), **options)
 
 
+POST = b"POST /a HTTP/1.1\r\nHost: b\r\nContent-Length: 5\r\n\r\nhello"
+
+
+@pytest.mark.parametrize("cuts", [None, 1, [3, 20, 60, 61]], ids=str)
+def test_an_http_protocol_answers_and_waits_only_so_long(core, cuts):
+    class Echo(core.http.HTTPProtocol):
+        keep_alive_timeout = 60
+
+        def request_received(self, request):
+            self.respond(200, ((b"Content-Type", b"text/plain"),), request.body)
+
+    with core.testing.TestReactor() as reactor:
+        protocol = Echo()
+        calls = core.testing.record(protocol)
+        transport = core.testing.feed(protocol, POST * 2, cuts, loop=reactor)
+        assert names(calls) == ["connection_made", "request_received", "request_received"]
+        assert transport.sent.count(b"HTTP/1.1 200 OK\r\n") == 2
+        assert transport.sent.endswith(b"\r\n\r\nhello")
+        reactor.advance(59)
+        assert not transport.is_closing()
+        reactor.advance(61)
+        assert (transport.closed, calls[-1]) == (True, ("connection_lost", (None,)))
+
+
 # --- links ---
 
 

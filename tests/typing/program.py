@@ -67,6 +67,11 @@ class Kv(resp.RESPProtocol):
         self.send_message({"any": "reply"})
 
 
+class Hello(http.HTTPProtocol):
+    def request_received(self, asked: http.Request) -> None:
+        self.respond(200, ((b"Content-Type", b"text/plain"),), asked.body)
+
+
 def framers(data: bytes) -> None:
     lines = framing.LineFramer(max_length=80)
     lines.feed(data)
