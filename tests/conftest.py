@@ -7,6 +7,7 @@ for the pure core (``CYREACTOR_BACKEND=pure``).
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from types import ModuleType
 
 import pytest
@@ -47,13 +48,11 @@ ON_EVERY_SELECTOR = {
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    if "core" in metafunc.fixturenames:
-        everywhere = metafunc.module.__name__.rpartition(".")[2] in ON_EVERY_SELECTOR
-        legs = [*CORES, *SELECTORS] if everywhere else CORES
-        metafunc.parametrize("core", legs, indirect=True, scope="session")
+    if "core" in metafunc.fixturenames and Path(metafunc.module.__file__).stem in ON_EVERY_SELECTOR:
+        metafunc.parametrize("core", [*CORES, *SELECTORS], indirect=True, scope="session")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="session", params=CORES)
 def core(request: pytest.FixtureRequest) -> ModuleType:
     """The package on the compiled, then on the pure core, then on that with other selectors."""
     package = load_core(request.param)
