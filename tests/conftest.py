@@ -48,11 +48,14 @@ ON_EVERY_SELECTOR = {
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    if "core" in metafunc.fixturenames and Path(metafunc.module.__file__).stem in ON_EVERY_SELECTOR:
-        metafunc.parametrize("core", [*CORES, *SELECTORS], indirect=True, scope="session")
+    chosen = any(mark.args[0] == "core" for mark in metafunc.definition.iter_markers("parametrize"))
+    if "core" in metafunc.fixturenames and not chosen:
+        everywhere = Path(metafunc.module.__file__).stem in ON_EVERY_SELECTOR
+        legs = [*CORES, *SELECTORS] if everywhere else CORES
+        metafunc.parametrize("core", legs, indirect=True, scope="session")
 
 
-@pytest.fixture(scope="session", params=CORES)
+@pytest.fixture(scope="session")
 def core(request: pytest.FixtureRequest) -> ModuleType:
     """The package on the compiled, then on the pure core, then on that with other selectors."""
     package = load_core(request.param)
