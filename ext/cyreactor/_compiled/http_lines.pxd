@@ -14,7 +14,6 @@ cdef enum Option:                    # what Connection and Expect can list, as b
     CLOSE = 1
     KEEP_ALIVE = 2
     UPGRADE = 4
-    CONTINUE = 8
 
 
 cdef enum Kind:                      # what a byte may be part of, as bits
