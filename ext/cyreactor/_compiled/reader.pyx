@@ -255,6 +255,8 @@ cdef class StreamReader(Intake):
 
 cdef tuple ordered(object separator):
     """What to search for, the shortest first."""
+    if type(separator) is bytes and separator:
+        return (separator,)
     given = separator if isinstance(separator, tuple) else (separator,)
     found = tuple(sorted((bytes(memoryview(item)) for item in given), key=len))
     if not found:

@@ -265,6 +265,8 @@ class StreamReader(Intake):
 
 def _ordered(separator: bytes | tuple[bytes, ...]) -> tuple[bytes, ...]:
     """What to search for, the shortest first."""
+    if type(separator) is bytes and separator:
+        return (separator,)
     given = separator if isinstance(separator, tuple) else (separator,)
     found = tuple(sorted((bytes(memoryview(item)) for item in given), key=len))
     if not found:
