@@ -15,10 +15,14 @@ MODULES = (
     "sink",
     "intake",
     "framing",
+    "http_lines",
     "http_head",
+    "http_parser",
     "http",
     "http_exchange",
     "reader",
+    "resp_encoding",
+    "resp",
     "poller",
     "endpoint",
     "connection",
@@ -53,11 +57,15 @@ if TYPE_CHECKING:
     from ._pure import http as http
     from ._pure import http_exchange as http_exchange
     from ._pure import http_head as http_head
+    from ._pure import http_lines as http_lines
+    from ._pure import http_parser as http_parser
     from ._pure import intake as intake
     from ._pure import listener as listener
     from ._pure import loop as loop
     from ._pure import poller as poller
     from ._pure import reader as reader
+    from ._pure import resp as resp
+    from ._pure import resp_encoding as resp_encoding
     from ._pure import sink as sink
 else:
     globals().update(_core)
