@@ -21,6 +21,7 @@ WORKLOADS = {
     "response in two writes": ("two-writes", b"x" * 64, 1024),
     "16 pipelined lines": ("lines", b"abcdefg\n" * 16, 128),
     "streams readline echo": ("streams", b"abcdefg\n", 8),
+    "native streams readline echo": ("streams native", b"abcdefg\n", 8),
     "streams, two writes": ("streams-two-writes", b"abcdefg\n", 1024),
     "HTTP hello": ("http", GET, 116),
     "16 pipelined HTTP requests": ("http", GET * 16, 116 * 16),

@@ -1,6 +1,6 @@
-"""``python -m fuzz TARGET SECONDS``: build with clang, fuzz, and leave the smallest corpus in the tests.
+"""``python -m fuzz TARGET SECONDS``: build with clang, fuzz, and keep what reaches new branches.
 
-Needs Linux, clang and the extra ``fuzz``. An input that fails is written to ``build/fuzz/found``;
+Needs Linux, clang and the extra ``fuzz``. An input that fails is written to ``build/fuzz/found``, and
 ``python -m fuzz TARGET FILE`` runs that one alone.
 """
 
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -32,27 +31,18 @@ def main() -> int:
 
 def fuzz(target: str, seconds: int) -> int:
     kept = ROOT / "tests" / "corpus" / target
-    found, grown, small = (FOLDER / name / target for name in ("found", "corpus", "small"))
-    shutil.rmtree(small, ignore_errors=True)
-    for folder in (kept, found, grown, small):
+    found, grown = (FOLDER / name / target for name in ("found", "corpus"))
+    for folder in (kept, found, grown):
         folder.mkdir(parents=True, exist_ok=True)
-    code = run(
-        target,
-        f"-max_total_time={seconds}",
-        f"-max_len={LONGEST}",
-        f"-artifact_prefix={found}/",
-        "-print_final_stats=1",
-        str(grown),
-        str(kept),
-    )
+    options = [f"-max_total_time={seconds}", f"-max_len={LONGEST}", f"-artifact_prefix={found}/"]
+    words = ROOT / "fuzz" / f"{target}.dict"
+    if words.exists():
+        options.append(f"-dict={words}")
+    code = run(target, *options, "-print_final_stats=1", str(grown), str(kept))
     if code:
         return code
     # By edges alone: what differs only in how often it passes them is not kept.
-    code = run(target, "-set_cover_merge=1", "-use_counters=0", str(small), str(kept), str(grown))
-    if code == 0:
-        shutil.rmtree(kept)
-        shutil.copytree(small, kept)
-    return code
+    return run(target, "-set_cover_merge=1", "-use_counters=0", str(kept), str(grown))
 
 
 def run(target: str, *options: str) -> int:

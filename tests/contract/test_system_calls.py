@@ -14,6 +14,7 @@ ROWS = [
     "response in two writes",
     "16 pipelined lines",
     "streams readline echo",
+    "native streams readline echo",
     "HTTP hello",
     "16 pipelined HTTP requests",
 ]
