@@ -318,7 +318,7 @@ cdef class Request(Message):
         return self.is_ordinary()
 
     cdef bint is_ordinary(self) except -1:
-        return self.minor >= 1 and self.stays() and self.method != "HEAD" and self.method != "CONNECT"
+        return self.minor >= 1 and self.stays() and not self.connects and self.method != "HEAD"
 
     cdef int take_field(self, const char* head, const Field* field) except -1:
         if field.name_size == 4 and same(head + field.name, "host", 4):
