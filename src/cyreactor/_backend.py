@@ -15,8 +15,11 @@ MODULES = (
     "sink",
     "intake",
     "framing",
+    "http_lines",
     "http_head",
+    "http_parser",
     "http",
+    "http_exchange",
     "reader",
     "resp_encoding",
     "resp",
@@ -52,7 +55,10 @@ if TYPE_CHECKING:
     from ._pure import endpoint as endpoint
     from ._pure import framing as framing
     from ._pure import http as http
+    from ._pure import http_exchange as http_exchange
     from ._pure import http_head as http_head
+    from ._pure import http_lines as http_lines
+    from ._pure import http_parser as http_parser
     from ._pure import intake as intake
     from ._pure import listener as listener
     from ._pure import loop as loop
