@@ -151,11 +151,7 @@ cdef class StreamReader(Intake):
         return reading(self, NEXT_LINE, None)
 
     def _take_back(self):
-<<<<<<< HEAD
         """What was not read, for another reader. The transport is not held back for it any more."""
-=======
-        """Everything that was not read, for another reader; the transport is no longer held back for it."""
->>>>>>> cf236bcdfe9c064543deac557c90c5d0b245edb5
         self._paused = False
         return self.cut(self.end - self.start)
 

@@ -168,11 +168,7 @@ class StreamReader(Intake):
         return line
 
     def _take_back(self) -> bytes:
-<<<<<<< HEAD
         """What was not read, for another reader. The transport is not held back for it any more."""
-=======
-        """Everything that was not read, for another reader; the transport is no longer held back for it."""
->>>>>>> cf236bcdfe9c064543deac557c90c5d0b245edb5
         self._paused = False
         return self._cut(len(self.data) - self.start)
 
