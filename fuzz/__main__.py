@@ -8,25 +8,34 @@ from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 from .build import ROOT, build
 
+TARGETS = ("framing", "http", "resp", "streams")
 FOLDER = ROOT / "build" / "fuzz"
-LONGEST = 1024
+LONGEST = 1024  # bytes of an input
+ATHERIS = find_spec("atheris")
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m fuzz", description=__doc__)
-    parser.add_argument("target", help="the name of a module here")
+    parser.add_argument("target", choices=TARGETS)
     parser.add_argument("what", help="seconds to run for, or a file to run")
     arguments = parser.parse_args()
+    if shutil.which("clang") is None or ATHERIS is None:
+        parser.error("needs clang, and the package's extra 'fuzz'")
+    seconds = int(arguments.what) if arguments.what.isdecimal() else None
+    if seconds is None and not Path(arguments.what).is_file():
+        parser.error(f"{arguments.what} is neither a number of seconds nor a file")
     build(FOLDER, "clang", "address,undefined,fuzzer-no-link")
-    if not arguments.what.isdigit():
+    if seconds is None:
         return run(arguments.target, arguments.what)
-    return fuzz(arguments.target, int(arguments.what))
+    return fuzz(arguments.target, seconds)
 
 
 def fuzz(target: str, seconds: int) -> int:
@@ -46,10 +55,8 @@ def fuzz(target: str, seconds: int) -> int:
 
 
 def run(target: str, *options: str) -> int:
-    import atheris
-
     environment = {
-        "LD_PRELOAD": str(Path(atheris.path()) / "asan_with_fuzzer.so"),
+        "LD_PRELOAD": str(Path(ATHERIS.origin).parents[1] / "asan_with_fuzzer.so"),
         "PYTHONPATH": os.pathsep.join([str(FOLDER / "src"), str(ROOT / "tests")]),
         "PYTHONMALLOC": "malloc",  # the sanitizer's own: it sees every object
         "ASAN_OPTIONS": "detect_leaks=0:malloc_context_size=8:quarantine_size_mb=16",

@@ -1,7 +1,13 @@
 """Streams for coroutines: ``asyncio.streams`` with a reader that the connection reads into.
 
-The same signatures, the same results, the same errors. Different are the cost, and that a read that
-was cancelled has consumed nothing: the next one finds all of it, ``read(-1)`` included.
+The same signatures, the same results, the same errors. Different are the cost, and:
+
+- A read that was cancelled has consumed nothing: the next one finds all of it, ``read(-1)`` included.
+- A second read that has to wait is always refused, by the name of its method; asyncio may forget it.
+- ``start_tls`` takes what was received and not read for the beginning of the handshake, never for what
+  the peer said in secret afterwards.
+- A ``client_connected_cb`` that fails is reported and its connection closed, a plain function as well as a
+  coroutine, on every version of Python.
 
 On cyreactor's loops the reader is the connection's sink; on any other asyncio loop, and over TLS, it is
 fed by ``data_received``.
@@ -25,7 +31,9 @@ if TYPE_CHECKING:
 
         _loop: asyncio.AbstractEventLoop
         _client_connected_cb: Any
+        _connection_lost: bool
         _over_ssl: bool
+        _paused: bool
         _reject_connection: bool
         _stream_reader: Any
         _stream_writer: Any
@@ -64,6 +72,16 @@ class StreamReader(_reader.StreamReader, Reader):
 
 class StreamWriter(Writer):
     """See ``asyncio.StreamWriter``."""
+
+    async def drain(self) -> None:
+        """Wait until the peer has taken enough of what was written. Raises what broke the connection."""
+        reader, protocol = self._reader, self._protocol
+        if reader is not None and (exc := reader.exception()) is not None:
+            raise exc
+        if self._transport.is_closing():
+            await asyncio.sleep(0)  # so that a loop of writes comes to know that the connection is lost
+        if type(protocol) is not StreamProtocol or protocol._paused or protocol._connection_lost:
+            await protocol._drain_helper()
 
     async def start_tls(self, sslcontext: Any, **options: Any) -> None:
         """Go on over TLS. ``options`` are those of ``asyncio.loop.start_tls``.

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import re
+import ssl
+from pathlib import Path
 
 import pytest
-from http_client import GET, LOOPS, Client, get, player, recorder
+from http_client import GET, LARGE, LOOPS, Client, get, player, recorder
 from streams_kit import until
+
+CERTIFICATE = Path(__file__).parents[1] / "certificates" / "localhost.pem"
 
 
 @pytest.fixture(params=LOOPS)
@@ -331,3 +335,31 @@ def test_an_upgrade_that_is_not_agreed_to_leaves_http(core, play):
         await client.leave()
 
     play(scenario)
+
+
+# --- TLS ---
+
+
+@pytest.mark.parametrize("kind", LOOPS)
+def test_it_speaks_over_tls_too(core, kind, tmp_path):
+    """What a plain connection has, and TLS lacks: a half-close, and sendfile."""
+    (tmp_path / "large.bin").write_bytes(LARGE)
+    server_side = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    client_side = ssl.create_default_context()
+    server_side.load_cert_chain(CERTIFICATE)
+    client_side.load_verify_locations(CERTIFICATE)
+
+    async def scenario():
+        loop = asyncio.get_running_loop()
+        factory = core.http.FileProtocol.factory(tmp_path)
+        server = await loop.create_server(factory, "127.0.0.1", 0, ssl=server_side)
+        address = server.sockets[0].getsockname()
+        streams = await asyncio.open_connection(*address, ssl=client_side, server_hostname="localhost")
+        client = Client(None, *streams)
+        for _ in range(2):
+            assert (await client.ask(get("/large.bin"))).body == LARGE
+        assert (await client.ask(b"nonsense\r\n\r\n")).status == 400
+        assert await client.at_end()
+        server.close()
+
+    assert player(kind, core)(scenario) == []

@@ -26,6 +26,7 @@ cdef extern from "Python.h":
     const char* PyUnicode_AsUTF8AndSize(object text, Py_ssize_t* size) except NULL
 
 cdef int LENGTH_DIGITS = limits.LENGTH_DIGITS
+cdef Py_ssize_t KNOWN_SIZE = 32  # of the names that are remembered, to bound what that takes
 
 
 @cython.no_gc
@@ -154,8 +155,7 @@ cdef class Headers:
         return PyBytes_FromStringAndSize(self.text + self.fields[i].value, self.fields[i].value_size)
 
     cdef tuple pair(self, Py_ssize_t i):
-        name = PyBytes_FromStringAndSize(self.text + self.fields[i].name, self.fields[i].name_size)
-        return name, self.value(i)
+        return known_name(self.text + self.fields[i].name, self.fields[i].name_size), self.value(i)
 
     cdef list pairs(self):
         cdef Py_ssize_t i
@@ -163,6 +163,21 @@ cdef class Headers:
 
 
 Sequence.register(Headers)
+
+# Names of fields as they came last, for the few that every message has: no name is made twice in a row.
+cdef list KNOWN = [b""] * 256
+
+
+cdef bytes known_name(const char* name, Py_ssize_t size):
+    """The name, which has a byte at least."""
+    cdef Py_ssize_t slot = (size * 31 + name[0] * 7 + name[size >> 1] * 3 + name[size - 1]) & 255
+    cdef bytes found = <bytes> KNOWN[slot]
+    if PyBytes_GET_SIZE(found) != size or memcmp(PyBytes_AS_STRING(found), name, size) != 0:
+        found = PyBytes_FromStringAndSize(name, size)
+        if size <= KNOWN_SIZE:
+            KNOWN[slot] = found
+    return found
+
 
 cdef Headers NO_HEADERS = Headers()
 
@@ -303,7 +318,7 @@ cdef class Request(Message):
         return self.is_ordinary()
 
     cdef bint is_ordinary(self) except -1:
-        return self.minor >= 1 and self.stays() and self.method != "HEAD" and self.method != "CONNECT"
+        return self.minor >= 1 and self.stays() and not self.connects and self.method != "HEAD"
 
     cdef int take_field(self, const char* head, const Field* field) except -1:
         if field.name_size == 4 and same(head + field.name, "host", 4):

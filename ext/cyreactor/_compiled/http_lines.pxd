@@ -10,7 +10,7 @@ cdef struct Field:
     uint32_t value_size
 
 
-cdef enum Option:                    # what Connection and Expect can list, as bits
+cdef enum Option:                    # what Connection can list, as bits
     CLOSE = 1
     KEEP_ALIVE = 2
     UPGRADE = 4
