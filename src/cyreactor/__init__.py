@@ -1,6 +1,6 @@
 """cyreactor: network protocols in Python, as fast as the kernel lets them run."""
 
-from . import framing
+from . import framing, resp
 from ._backend import backend
 from .errors import FramingError
 from .protocols import (
@@ -46,6 +46,7 @@ __all__ = [
     "new_event_loop",
     "open_connection",
     "open_unix_connection",
+    "resp",
     "run",
     "serve",
     "start_server",

@@ -18,6 +18,8 @@ MODULES = (
     "http_head",
     "http",
     "reader",
+    "resp_encoding",
+    "resp",
     "poller",
     "endpoint",
     "connection",
@@ -56,6 +58,8 @@ if TYPE_CHECKING:
     from ._pure import loop as loop
     from ._pure import poller as poller
     from ._pure import reader as reader
+    from ._pure import resp as resp
+    from ._pure import resp_encoding as resp_encoding
     from ._pure import sink as sink
 else:
     globals().update(_core)

@@ -19,3 +19,22 @@ class HTTPError(FramingError):
     def __init__(self, why: str, status: int = 400) -> None:
         super().__init__(why)
         self.status = status
+
+
+class RESPError(FramingError):
+    """The peer sent what is not RESP, or is over a limit; the text is that of Redis where it has one."""
+
+
+class ReplyError(Exception):
+    """An error as a RESP server replies with it: ``ERR unknown command``. A value: it is not raised here."""
+
+    @property
+    def code(self) -> str:
+        """The first word, which says what kind of error it is: ``ERR``, ``WRONGTYPE``, ``MOVED``."""
+        return str(self).partition(" ")[0]
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is type(self) and str(other) == str(self)
+
+    def __hash__(self) -> int:
+        return hash(str(self))

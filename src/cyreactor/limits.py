@@ -78,6 +78,26 @@ RESPONSE_BODY = 64 * 1024 * 1024
 # Digits of a Content-Length: the most that surely fit into a signed 64-bit integer.
 LENGTH_DIGITS = 18
 
+# RESP. Bytes of one command or reply as it goes over the wire: values of some megabytes are common, and
+# this much may wait on each connection.
+RESP_MESSAGE_LIMIT = 16 * 1024 * 1024
+
+# Elements of one command or reply, those of what is nested included, as Redis bounds its commands: an
+# empty array takes 4 bytes on the wire and 20 times as many here.
+RESP_ELEMENTS = 1024 * 1024
+
+# Containers around an element: what Redis itself sends has less than ten.
+RESP_DEPTH = 64
+
+# Bytes of an inline command and of every other line of text: what Redis takes.
+RESP_LINE_LIMIT = 64 * 1024
+
+# Bytes of a line that is a length, an integer or a boolean, its ends counted: a sign and 19 digits fit.
+RESP_HEADER_LIMIT = 32
+
+# Digits of a big number: where Python itself stops by default, because converting them is quadratic.
+RESP_DIGITS = 4300
+
 
 def bounded(name: str, value: int, least: int, most: int) -> int:
     """The value of a limit. Raises ValueError for one that is no integer within the two."""
