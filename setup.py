@@ -90,7 +90,7 @@ def wanted() -> bool:
             raise SystemExit("CYREACTOR_COMPILED=1, but the compiled core is for CPython on Linux")
         return False
     if OPTIONAL and (missing := missing_tool()):
-        print(f"cyreactor: {missing}; the pure-Python core is installed: the same, but slower", file=sys.stderr)
+        print(f"cyreactor: {missing}; the pure-Python core is installed, which is slower", file=sys.stderr)
         return False
     return True
 
