@@ -36,7 +36,8 @@ def check(core: str) -> None:
     gil = getattr(sys, "_is_gil_enabled", lambda: True)()
     if core == "compiled" and not gil:
         raise SystemExit("the compiled core has not asked for the GIL, and it needs it")
-    print(f"{where}: {core} core, Python {sys.version.split()[0]}, {'with' if gil else 'without'} GIL", flush=True)
+    said = f"{core} core, Python {sys.version.split()[0]}, {'with' if gil else 'without'} GIL"
+    print(f"{where}: {said}", flush=True)
 
 
 if __name__ == "__main__":
