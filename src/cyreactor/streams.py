@@ -10,6 +10,7 @@ fed by ``data_received``.
 from __future__ import annotations
 
 import asyncio
+from asyncio.protocols import _feed_data_to_buffered_proto as feed  # type: ignore[attr-defined]
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
@@ -69,12 +70,22 @@ class StreamWriter(Writer):
 
         What was received and not read yet is the beginning of the handshake.
         """
-        protocol = self._protocol
+        loop, protocol, reader, transport = self._loop, self._protocol, self._reader, self._transport
         await self.drain()
         options.setdefault("server_side", protocol._client_connected_cb is not None)
-        self._transport = await self._loop.start_tls(self._transport, protocol, sslcontext, **options)
+        if isinstance(reader, StreamReader) and not hasattr(transport, "_unread"):
+            # The loop does not know. After the next iteration the connection is TLS's, and has read nothing.
+            loop.call_soon(loop.call_soon, _hand_over, transport, reader._take_back())
+        self._transport = await loop.start_tls(transport, protocol, sslcontext, **options)
         protocol._transport = self._transport
         protocol._over_ssl = True
+        if isinstance(reader, StreamReader):
+            reader._transport = self._transport
+
+
+def _hand_over(transport: Any, data: bytes) -> None:
+    if data and not transport.is_closing():
+        feed(transport.get_protocol(), data)
 
 
 class StreamProtocol(Protocol):
@@ -91,8 +102,14 @@ class StreamProtocol(Protocol):
         if connected is None or self._reject_connection:
             return
         reader, self._strong_reader = self._stream_reader, None
-        self._stream_writer = StreamWriter(transport, self, reader, self._loop)
-        serving = connected(reader, self._stream_writer)
+        writer = StreamWriter(transport, self, reader, self._loop)
+        if hasattr(self, "_stream_writer"):  # before 3.13; since then a writer that nobody keeps closes
+            self._stream_writer = writer
+        try:
+            serving = connected(reader, writer)
+        except Exception as exc:
+            self._failed(exc, transport)
+            return
         if asyncio.iscoroutine(serving):
             self._task = self._loop.create_task(serving)
             self._task.add_done_callback(lambda task: self._served(task, transport))
@@ -102,9 +119,12 @@ class StreamProtocol(Protocol):
         if task.cancelled():
             transport.close()
         elif exc := task.exception():
-            message = "Unhandled exception in client_connected_cb"
-            self._loop.call_exception_handler({"message": message, "exception": exc, "transport": transport})
-            transport.close()
+            self._failed(exc, transport)
+
+    def _failed(self, exc: BaseException, transport: Any) -> None:
+        message = "Unhandled exception in client_connected_cb"
+        self._loop.call_exception_handler({"message": message, "exception": exc, "transport": transport})
+        transport.close()
 
 
 async def open_connection(

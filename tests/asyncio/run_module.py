@@ -1,5 +1,7 @@
 """Runs one module of the interpreter's own ``test.test_asyncio`` on a Reactor: a child of ``test_suite.py``.
 
+``MODULE:native`` has cyreactor's streams in the place of asyncio's besides.
+
 ``run_module.py MODULE REPORT`` appends one JSON object a line to the file REPORT: a test's name when it
 starts, and its outcome when it is over. A test whose name is there already is not run again, so that the
 parent can go on behind one that crashed or hung. ``CYREACTOR_BACKEND`` names the core.
@@ -21,12 +23,23 @@ from pathlib import Path
 from not_applicable import reason
 
 import cyreactor
+from cyreactor import streams
 
 PACKAGE = "test.test_asyncio"
 
 # The longest test of asyncio's takes a few seconds. One that cannot apply may well hang.
 SECONDS = 30
 SECONDS_NOT_APPLICABLE = 2
+
+NATIVE = {
+    "StreamReader": streams.StreamReader,
+    "StreamReaderProtocol": streams.StreamProtocol,
+    "StreamWriter": streams.StreamWriter,
+    "open_connection": streams.open_connection,
+    "open_unix_connection": streams.open_unix_connection,
+    "start_server": streams.start_server,
+    "start_unix_server": streams.start_unix_server,
+}
 
 
 class Loop(cyreactor.Reactor):
@@ -45,10 +58,12 @@ def load(name: str) -> unittest.TestSuite:
     The module sees copies of ``asyncio`` and ``base_events`` with other names for a loop: Reactor
     itself has to find asyncio's own under them.
     """
+    name, _, variant = name.partition(":")
     unix_events._UnixDefaultEventLoopPolicy._loop_factory = Loop
     module = importlib.import_module(f"{PACKAGE}.{name}")
     if hasattr(module, "asyncio"):
-        module.asyncio = copy(asyncio, SelectorEventLoop=Loop, EventLoop=Loop, BaseEventLoop=Loop)
+        other = NATIVE if variant else {}
+        module.asyncio = copy(asyncio, SelectorEventLoop=Loop, EventLoop=Loop, BaseEventLoop=Loop, **other)
     if name == "test_base_events":  # others call the base's methods by its name
         module.base_events = copy(base_events, BaseEventLoop=Loop)
     return unittest.defaultTestLoader.loadTestsFromModule(module)

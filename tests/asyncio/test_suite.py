@@ -1,6 +1,7 @@
 """The running interpreter's own tests of asyncio, with a Reactor for a loop, on both cores.
 
-Nothing of them is copied: each module runs in a process of its own, see ``run_module.py``. What cannot
+Nothing of them is copied: each module runs in a process of its own, see ``run_module.py``, the one of streams
+once more with cyreactor's in the place of asyncio's. What cannot
 apply to another loop is listed in ``not_applicable.py``.
 """
 
@@ -33,6 +34,7 @@ MODULES = [
     "test_ssl",
     "test_sslproto",
     "test_streams",
+    "test_streams:native",
     "test_subprocess",
     "test_taskgroups",
     "test_tasks",

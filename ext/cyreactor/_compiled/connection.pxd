@@ -4,6 +4,7 @@ from libc.stdint cimport uint8_t, uint64_t
 
 from .endpoint cimport Endpoint
 from .sink cimport Sink
+from .syscalls cimport sockaddr_in6
 
 
 cdef class Connection(Endpoint):
@@ -25,7 +26,7 @@ cdef class Connection(Endpoint):
     cdef bint holding                    # on the poller's list for the flush before the wait
     cdef bint repeated                   # wrote more than once in this iteration
     cdef uint8_t peer_size               # of the address that accept4 gave, 0 when there is none
-    cdef char[28] peer
+    cdef sockaddr_in6 peer               # or what is smaller
 
     cdef int set_peer(self, const void* address, unsigned int size) except -1
     cdef int speak(self) except -1

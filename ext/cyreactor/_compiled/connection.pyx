@@ -62,12 +62,12 @@ cdef class Connection(Endpoint):
 
     cdef int set_peer(self, const void* address, unsigned int size) except -1:
         self.peer_size = size if size <= sizeof(self.peer) else 0  # a long name is asked for when needed
-        memcpy(self.peer, address, self.peer_size)
+        memcpy(&self.peer, address, self.peer_size)
         return 0
 
     def _peer_address(self):
         """The peer's address as accept gave it; None when the connection was not accepted."""
-        return from_sockaddr(self.peer, self.peer_size)
+        return from_sockaddr(&self.peer, self.peer_size)
 
     # --- reading ---
 

@@ -16,9 +16,9 @@ cdef class StreamReader(Intake):
     cdef public object _transport  # held back while too much waits; None where it cannot be
     cdef public object _waiter     # a future, while a coroutine waits for more
     cdef public object _exception  # what broke the stream: raised by every read
-    cdef readonly Py_ssize_t _limit  # of a line; twice as much may wait before reading pauses
-    cdef readonly bint _eof
-    cdef readonly bint _paused       # the transport is held back
+    cdef public Py_ssize_t _limit    # of a line; twice as much may wait before reading pauses
+    cdef public bint _eof
+    cdef public bint _paused         # the transport is held back
     cdef Py_ssize_t wanted           # bytes that the waiter needs: it is woken for no less
     cdef Py_ssize_t scanned          # bytes from start on that were searched in vain
     cdef object sought               # what for
@@ -32,14 +32,18 @@ cdef class StreamReader(Intake):
     cdef object cut(self, Py_ssize_t count)
     cdef int wake(self) except -1
     cdef int throttle(self) except -1
+    cdef int release(self) except -1
 
 
 cdef class Reading:
     cdef StreamReader reader           # None when it is over
     cdef Kind kind
-    cdef Py_ssize_t count            # bytes that are asked for
-    cdef object separators           # a tuple, the shortest first; before the first attempt what was given
-    cdef object future               # of the reader, while it waits
+    cdef bint begun                  # somebody awaits it
+    cdef object asked                # the argument: a number, or separators, once begun in a tuple, shortest first
+    cdef Py_ssize_t count            # that number, once begun
+    cdef object future               # of the reader, since it waits
     cdef object waiting              # its iterator
 
+    cdef int begin(self) except -1
+    cdef int end(self) except -1
     cdef object attempt(self, StreamReader reader)

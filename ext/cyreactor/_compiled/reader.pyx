@@ -28,6 +28,8 @@ cdef extern from "Python.h":
     ctypedef struct PyTypeObject:
         iternextfunc tp_iternext
     void PyErr_SetObject(object type, object value) noexcept
+    int PyErr_WarnFormat(object category, Py_ssize_t level, const char* form, ...) except -1
+    Py_ssize_t PyNumber_AsSsize_t(object number, PyObject* overflow) except? -1
 
 cdef Py_ssize_t EVERYTHING = sys.maxsize
 
@@ -35,6 +37,7 @@ cdef object NOT_FOUND = "Separator is not found, and chunk exceed the limit"
 cdef object FOUND_LATE = "Separator is found, but chunk is longer than limit"
 cdef tuple METHODS = ("readline", "readline", "readuntil", "readexactly", "read")
 cdef object BUSY = "another coroutine is already waiting for incoming data"
+cdef object OVER = "cannot reuse already awaited coroutine"
 
 
 cdef class StreamReader(Intake):
@@ -43,8 +46,9 @@ cdef class StreamReader(Intake):
     def __init__(self, limit, loop):
         if limit <= 0:
             raise ValueError("Limit cannot be <= 0")
-        self._limit = limit
+        self._limit = int(min(limit, EVERYTHING))
         self._loop = loop
+        self.callback = "data_received"
 
     # --- from the transport ---
 
@@ -92,7 +96,7 @@ cdef class StreamReader(Intake):
             if pending < self.wanted and not self._waiter.done():
                 return 0
             self.wake()
-        if pending > 2 * self._limit and not self._paused:
+        if pending - self._limit > self._limit and not self._paused:
             return self.throttle()
         return 0
 
@@ -113,6 +117,11 @@ cdef class StreamReader(Intake):
             self._paused = True
         return 0
 
+    cdef int release(self) except -1:
+        self._paused = False
+        self._transport.resume_reading()
+        return 0
+
     # --- for coroutines ---
 
     def readline(self):
@@ -120,7 +129,7 @@ cdef class StreamReader(Intake):
 
         Raises ValueError for a line over the limit, which is then dropped.
         """
-        return begin(self, LINE, 0, None)
+        return reading(self, LINE, None)
 
     def readuntil(self, separator=b"\n"):
         """Up to and with the separator; of several in a tuple the one that ends first.
@@ -128,21 +137,22 @@ cdef class StreamReader(Intake):
         Raises asyncio.LimitOverrunError where that is over the limit, with nothing consumed, and
         asyncio.IncompleteReadError where the stream ends before.
         """
-        return begin(self, UNTIL, 0, separator)
+        return reading(self, UNTIL, separator)
 
     def readexactly(self, n):
         """``n`` bytes. Raises asyncio.IncompleteReadError where the stream ends before."""
-        return begin(self, EXACTLY, n, None)
+        return reading(self, EXACTLY, n)
 
     def read(self, n=-1):
         """Up to ``n`` bytes, as soon as there are any; all until the end of the stream for -1."""
-        return begin(self, SOME, n, None)
+        return reading(self, SOME, n)
 
     def __anext__(self):
-        return begin(self, NEXT_LINE, 0, None)
+        return reading(self, NEXT_LINE, None)
 
     def _take_back(self):
-        """Everything that was not read, for another reader of the same transport."""
+        """Everything that was not read, for another reader of the transport, which is not held back for it."""
+        self._paused = False
         return self.cut(self.end - self.start)
 
     cdef object more(self, Kind kind, Py_ssize_t count):
@@ -154,11 +164,14 @@ cdef class StreamReader(Intake):
         else:
             self.wanted = EVERYTHING if count < 0 else self.end - self.start + 1
         self.needed = self.wanted
-        self._waiter = self._loop.create_future()
+        waiter = self._waiter = self._loop.create_future()
         if self._paused:
-            self._paused = False
-            self._transport.resume_reading()
-        return self._waiter
+            try:
+                self.release()
+            except BaseException:
+                self._waiter = None
+                raise
+        return waiter
 
     cdef object take_line(self):
         """A line with its end, what is left at the end of the stream. Raises ValueError over the limit."""
@@ -244,33 +257,72 @@ cdef class StreamReader(Intake):
         if pending == 0:
             self.keep()
         if self._paused and pending <= self._limit:
-            self._paused = False
-            self._transport.resume_reading()
+            self.release()
         return taken
 
 
 cdef tuple ordered(object separator):
     """What to search for, the shortest first."""
     given = separator if isinstance(separator, tuple) else (separator,)
-    found = tuple(sorted((bytes(item) for item in given), key=len))
-    if not found or not found[0]:
+    found = tuple(sorted((bytes(memoryview(item)) for item in given), key=len))
+    if not found:
+        raise ValueError("Separator should contain at least one element")
+    if not found[0]:
         raise ValueError("Separator should be at least one-byte string")
     return found
 
 
-cdef Reading begin(StreamReader reader, Kind kind, Py_ssize_t count, object separator):
-    cdef Reading reading = Reading.__new__(Reading)
-    reading.reader = reader
-    reading.kind = kind
-    reading.count = count
-    reading.separators = separator
-    return reading
+cdef object as_exception(object kind, object value):
+    """What the arguments of ``throw`` describe."""
+    if isinstance(kind, type) and issubclass(kind, BaseException):
+        if value is None:
+            return kind()
+        if isinstance(value, kind):
+            return value
+        return kind(*value) if isinstance(value, tuple) else kind(value)
+    if not isinstance(kind, BaseException):
+        raise TypeError(
+            f"exceptions must be classes or instances deriving from BaseException, not {type(kind).__name__}"
+        )
+    if value is not None:
+        raise TypeError("instance exception may not have a separate value")
+    return kind
+
+
+cdef Reading reading(StreamReader reader, Kind kind, object asked):
+    cdef Reading made = Reading.__new__(Reading)
+    made.reader = reader
+    made.kind = kind
+    made.asked = asked
+    return made
 
 
 @cython.final
 @cython.freelist(64)
 cdef class Reading:
     """What a read of a stream awaits: a coroutine in all but its type."""
+
+    def __dealloc__(self):
+        # With a reader it is whole: the garbage collector takes its fields one and all.
+        if self.reader is None:
+            return
+        if self.begun:
+            self.end()
+        else:
+            name = <bytes> METHODS[<int> self.kind].encode()
+            PyErr_WarnFormat(
+                RuntimeWarning, 1, "coroutine 'StreamReader.%s' was never awaited", PyBytes_AS_STRING(name)
+            )
+
+    @property
+    def __name__(self):
+        """For those who describe a task by its coroutine."""
+        return METHODS[<int> self.kind]
+
+    @property
+    def __qualname__(self):
+        """The same."""
+        return f"StreamReader.{METHODS[<int> self.kind]}"
 
     def __await__(self):
         return self
@@ -287,14 +339,35 @@ cdef class Reading:
 
     def throw(self, type, value=None, traceback=None):
         """See ``coroutine.throw``."""
-        self.close()
-        raise type if value is None else value
+        if self.reader is None:
+            raise RuntimeError(OVER)
+        exc = as_exception(type, value)
+        if traceback is not None:
+            exc = exc.with_traceback(traceback)
+        self.end()
+        if isinstance(exc, StopIteration):  # it would look like a result
+            raise RuntimeError("coroutine raised StopIteration") from exc
+        raise exc
 
     def close(self):
         """See ``coroutine.close``."""
-        if self.future is not None and self.reader._waiter is self.future:
-            self.reader._waiter = None
-        self.reader = self.future = self.waiting = None
+        self.end()
+
+    cdef int begin(self) except -1:
+        self.begun = True
+        if self.kind == UNTIL:
+            self.asked = ordered(self.asked)
+        elif self.kind == EXACTLY or self.kind == SOME:
+            self.count = PyNumber_AsSsize_t(self.asked, NULL)  # one too large is as large as can be
+        return 0
+
+    cdef int end(self) except -1:
+        """It is over; the reader does not wait for its sake any more."""
+        cdef StreamReader reader = self.reader
+        self.reader = None
+        if reader is not None and self.future is not None and reader._waiter is self.future:
+            reader._waiter = None
+        return 0
 
     cdef object attempt(self, StreamReader reader):
         if self.kind == EXACTLY:
@@ -302,32 +375,34 @@ cdef class Reading:
         if self.kind == SOME:
             return reader.take_some(self.count)
         if self.kind == UNTIL:
-            if self.future is None:
-                self.separators = ordered(self.separators)
-            return reader.take_until(self.separators)
+            return reader.take_until(self.asked)
         line = reader.take_line()
         if self.kind == NEXT_LINE and line is not None and not line:
             raise StopAsyncIteration
         return line
 
 
-cdef PyObject* step(PyObject* reading) except? NULL:
+cdef PyObject* step(PyObject* awaited) except? NULL:
     """Return what is to be waited for; or set StopIteration, with the result."""
-    cdef Reading self = <Reading> reading
+    cdef Reading self = <Reading> awaited
     cdef StreamReader reader = self.reader
     if reader is None:
-        raise RuntimeError("cannot reuse already awaited coroutine")
+        raise RuntimeError(OVER)
+    if self.future is not None and not self.future.done():
+        raise RuntimeError("coroutine is being awaited already")
     self.reader = None  # it is over, should this fail
-    if self.waiting is not None:
+    if not self.begun:
+        self.begin()
+    elif self.waiting is not None:
         next(self.waiting, None)
     result = self.attempt(reader)
     if result is not None:
         PyErr_SetObject(StopIteration, result)
         return NULL
-    self.reader = reader
     self.future = reader.more(self.kind, self.count)
     self.waiting = self.future.__await__()
     future = next(self.waiting)
+    self.reader = reader
     Py_INCREF(future)
     return <PyObject*> future
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import sys
 from asyncio import IncompleteReadError, LimitOverrunError
+from operator import index
 from typing import Any
 
 from .intake import Buffer, Intake
@@ -34,7 +35,8 @@ class StreamReader(Intake):
         if limit <= 0:
             raise ValueError("Limit cannot be <= 0")
         super().__init__()
-        self._limit = limit  # of a line; twice as much may wait before reading pauses
+        self.callback = "data_received"
+        self._limit = int(min(limit, EVERYTHING))  # of a line; twice as much may wait before reading pauses
         self._loop = loop
         self._transport: Any = None  # held back while too much waits; None where it cannot be
         self._waiter: Any = None  # a future, while a coroutine waits for more
@@ -91,7 +93,7 @@ class StreamReader(Intake):
             if pending < self.wanted and not self._waiter.done():
                 return
             self._wake()
-        if pending > 2 * self._limit and not self._paused:
+        if pending - self._limit > self._limit and not self._paused:
             self._throttle()
 
     def _wake(self) -> None:
@@ -108,6 +110,10 @@ class StreamReader(Intake):
             self._transport = None
         else:
             self._paused = True
+
+    def _release(self) -> None:
+        self._paused = False
+        self._transport.resume_reading()
 
     # --- for coroutines ---
 
@@ -133,12 +139,14 @@ class StreamReader(Intake):
 
     async def readexactly(self, n: int) -> bytes:
         """``n`` bytes. Raises asyncio.IncompleteReadError where the stream ends before."""
+        n = index(n)
         while (data := self._take_exactly(n)) is None:
             await self._more("readexactly", n)
         return data
 
     async def read(self, n: int = -1) -> bytes:
         """Up to ``n`` bytes, as soon as there are any; all until the end of the stream for -1."""
+        n = index(n)
         while (data := self._take_some(n)) is None:
             await self._more("read", min(n, 0))
         return data
@@ -150,7 +158,8 @@ class StreamReader(Intake):
         return line
 
     def _take_back(self) -> bytes:
-        """Everything that was not read, for another reader of the same transport."""
+        """Everything that was not read, for another reader of the transport, which is not held back for it."""
+        self._paused = False
         return self._cut(len(self.data) - self.start)
 
     async def _more(self, method: str, wanted: int) -> None:
@@ -161,10 +170,9 @@ class StreamReader(Intake):
             wanted = len(self.data) - self.start + 1
         self.wanted = wanted if wanted > 0 else EVERYTHING
         waiter = self._waiter = self._loop.create_future()
-        if self._paused:
-            self._paused = False
-            self._transport.resume_reading()
         try:
+            if self._paused:
+                self._release()
             await waiter
         finally:
             if self._waiter is waiter:  # nobody woke it: the read was cancelled
@@ -249,15 +257,16 @@ class StreamReader(Intake):
         if pending == 0:
             self.data, self.start = b"", 0
         if self._paused and pending <= self._limit:
-            self._paused = False
-            self._transport.resume_reading()
+            self._release()
         return taken
 
 
 def _ordered(separator: bytes | tuple[bytes, ...]) -> tuple[bytes, ...]:
     """What to search for, the shortest first."""
     given = separator if isinstance(separator, tuple) else (separator,)
-    found = tuple(sorted((bytes(item) for item in given), key=len))
-    if not found or not found[0]:
+    found = tuple(sorted((bytes(memoryview(item)) for item in given), key=len))
+    if not found:
+        raise ValueError("Separator should contain at least one element")
+    if not found[0]:
         raise ValueError("Separator should be at least one-byte string")
     return found
