@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 from . import LineProtocol, Protocol, __version__, backend, serve
+from ._backend import MODULES
 
 BUILT_IN = ("echo", "lines")
 
@@ -94,7 +95,8 @@ def _restart(wanted: str, arguments: list[str]) -> NoReturn:
 
 
 def _try_backend(name: str) -> None:
-    importlib.import_module(f"cyreactor._{name}.loop")
+    for module in MODULES:
+        importlib.import_module(f"cyreactor._{name}.{module}")
 
 
 def _serve(options: argparse.Namespace) -> int:
@@ -173,6 +175,8 @@ def _descriptor_limit() -> str:
 def _why_not_compiled() -> str:
     try:
         _try_backend("compiled")
+    except ModuleNotFoundError as exc:
+        return f"not in this installation ({exc.name}); there is one for CPython on Linux"
     except ImportError as exc:
         return f"not available: {exc}"
     return "available, not chosen"
