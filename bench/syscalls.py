@@ -19,6 +19,7 @@ WORKLOADS = {
     "response in two writes": ("two-writes", b"x" * 64, 1024),
     "16 pipelined lines": ("lines", b"abcdefg\n" * 16, 128),
     "streams readline echo": ("streams", b"abcdefg\n", 8),
+    "native streams readline echo": ("streams native", b"abcdefg\n", 8),
     "streams, two writes": ("streams-two-writes", b"abcdefg\n", 1024),
 }
 TRIPS = 200

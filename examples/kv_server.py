@@ -13,6 +13,7 @@ import cyreactor
 from cyreactor.resp import ReplyError, RESPProtocol
 
 SETTINGS = {"save": "", "appendonly": "no", "databases": "1", "maxmemory": "0"}
+NO_INTEGER = "ERR value is not an integer or out of range"
 MANY = float("inf")
 LARGE = 64 * 1024  # bytes of replies that are sent before more of them are made
 
@@ -119,10 +120,15 @@ def left(key, scale):
 
 
 def integer(word):
-    digits = word.removeprefix(b"-")
-    if not digits.isdigit() or len(digits) > 19 or not -(1 << 63) <= int(word) < 1 << 63:
-        raise ReplyError("ERR value is not an integer or out of range")
-    return int(word)
+    if len(word) > 20 or not word.removeprefix(b"-").isdigit():
+        raise ReplyError(NO_INTEGER)
+    return within(int(word))
+
+
+def within(number):
+    if not -(1 << 63) <= number < 1 << 63:
+        raise ReplyError(NO_INTEGER)
+    return number
 
 
 def wrong_number(name):
@@ -174,9 +180,8 @@ def mset(connection, *pairs):
 
 def add(key, step):
     value = find(key)
-    digits = b"%d" % ((0 if value is None else integer(value)) + step)
-    number = integer(digits)
-    values[key] = digits
+    number = within((0 if value is None else integer(value)) + step)
+    values[key] = b"%d" % number
     return number
 
 

@@ -18,7 +18,8 @@ FILES = ["setup.py", "pyproject.toml", "README.md", "LICENSE"]
 FLAGS = "-O1 -g -fno-omit-frame-pointer -fno-wrapv -fno-sanitize-recover=all -fno-sanitize=pointer-overflow"
 
 # The modules whose branches lead a fuzzer: others would make it collect what the loop happens to do.
-PARSERS = ("intake", "framing", "http", "resp", "reader")
+HTTP = ("http_lines", "http_head", "http_parser", "http")
+PARSERS = ("intake", "framing", *HTTP, "resp", "reader")
 
 
 def build(folder: Path, compiler: str, sanitizers: str) -> None:

@@ -15,7 +15,9 @@ MODULES = (
     "sink",
     "intake",
     "framing",
+    "http_lines",
     "http_head",
+    "http_parser",
     "http",
     "reader",
     "resp_encoding",
@@ -53,6 +55,8 @@ if TYPE_CHECKING:
     from ._pure import framing as framing
     from ._pure import http as http
     from ._pure import http_head as http_head
+    from ._pure import http_lines as http_lines
+    from ._pure import http_parser as http_parser
     from ._pure import intake as intake
     from ._pure import listener as listener
     from ._pure import loop as loop

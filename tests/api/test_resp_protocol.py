@@ -6,6 +6,7 @@ import asyncio
 import socket
 
 import pytest
+from streams_kit import until
 
 
 @pytest.fixture(params=["reactor", "asyncio"])
@@ -58,11 +59,6 @@ async def connected(server, client):
     _, server = await loop.create_connection(server, sock=ours)
     _, client = await loop.create_connection(client, sock=theirs)
     return server, client
-
-
-async def until(condition):
-    while not condition():
-        await asyncio.sleep(0.001)
 
 
 def test_commands_and_replies(core, play):

@@ -1,8 +1,8 @@
 """The running interpreter's own tests of asyncio, with a Reactor for a loop, on both cores.
 
 Nothing of them is copied: each module runs in a process of its own, see ``run_module.py``, the one of streams
-once more with cyreactor's in the place of asyncio's. What cannot
-apply to another loop is listed in ``not_applicable.py``.
+once more with cyreactor's in the place of asyncio's. What cannot apply to another loop is listed in
+``not_applicable.py``.
 """
 
 from __future__ import annotations

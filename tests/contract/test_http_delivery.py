@@ -128,6 +128,28 @@ def test_requests_that_are_held_come_when_reading_goes_on(core, wires, reactor):
     assert protocol.calls == ["GET", "GET"]
 
 
+def test_a_callback_may_feed_the_parser(core, wires, reactor):
+    def feed(self, request):
+        self.calls.append(request.target)
+        if len(self.calls) < 50:
+            self.framer.feed(b"GET /%d HTTP/1.1\r\nHost: a\r\n\r\n" % len(self.calls))
+
+    protocol, peer = wires.attach(server(core, request_received=feed))
+    peer.sendall((HEAD + b"\r\n") * 2)
+    steps(reactor)
+    assert protocol.calls == ["/", "/", *(f"/{i}" for i in range(1, 50))]
+
+
+def test_a_callback_may_take_the_rest(core, wires, reactor):
+    def take(self, request):
+        self.calls.append(self.framer.take())
+
+    protocol, peer = wires.attach(server(core, request_received=take))
+    peer.sendall(HEAD + b"\r\n" + HEAD + b"\r\nrest")
+    steps(reactor)
+    assert protocol.calls == [HEAD + b"\r\nrest"]
+
+
 def test_another_protocol_gets_what_follows_an_upgrade(core, wires, reactor):
     class Raw(asyncio.Protocol):
         received = b""

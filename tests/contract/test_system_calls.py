@@ -9,7 +9,13 @@ from pathlib import Path
 import pytest
 
 BENCH = Path(__file__).parents[2] / "bench"
-ROWS = ["protocol echo", "response in two writes", "16 pipelined lines", "streams readline echo"]
+ROWS = [
+    "protocol echo",
+    "response in two writes",
+    "16 pipelined lines",
+    "streams readline echo",
+    "native streams readline echo",
+]
 
 
 @pytest.fixture(scope="module")

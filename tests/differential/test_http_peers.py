@@ -9,8 +9,10 @@ import httptools
 import pytest
 from cores import CORES, load_core
 from http_kit import cut, described, joined, places, streams
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+
+few = settings(max_examples=100)  # each takes three parsers
 
 TOKEN = "!#$%&'*+-.^_`|~09AZaz"
 VISIBLE = "".join(map(chr, range(33, 127)))
@@ -198,6 +200,7 @@ def responses(draw):
     return wire, ((status, reason), all_fields, body)
 
 
+@few
 @given(sent=st.lists(requests(), min_size=1, max_size=4), places=places)
 def test_well_formed_requests(sent, places):
     data = b"".join(wire for wire, _ in sent)
@@ -213,6 +216,7 @@ def test_well_formed_requests(sent, places):
         assert streamed(load_core(core).http.RequestParser(streaming=True), data, places) == expected
 
 
+@few
 @given(sent=st.lists(responses(), min_size=1, max_size=4), places=places)
 def test_well_formed_responses(sent, places):
     data = b"".join(wire for wire, _ in sent)
@@ -248,6 +252,7 @@ EMPTY_LINE = re.compile(rb"\A\r\n|\r\n\r\n\r\n|(?<!3\r\n)abc\r\n")
 OLD = re.compile(rb"(?s)HTTP/1.0.*keep-alive")
 
 
+@few
 @given(data=streams)
 def test_we_take_no_request_that_h11_refuses(data):
     assume(not EMPTY_LINE.search(data) and not OLD.search(data))
@@ -258,6 +263,7 @@ def test_we_take_no_request_that_h11_refuses(data):
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "CONNECT"])
+@few
 @given(data=streams)
 def test_we_take_no_response_that_h11_refuses(method, data):
     assume(not OLD.search(data))

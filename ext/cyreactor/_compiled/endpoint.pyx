@@ -155,7 +155,7 @@ cdef class Endpoint(Watcher):
             interest = EPOLLIN
         if self.full:
             interest |= EPOLLOUT
-        if interest == 0 and events & (EPOLLHUP | EPOLLERR):
+        if interest == 0 and events & (self.interest | EPOLLHUP | EPOLLERR):
             self.poller.unwatch(self)
             self._rest()
         elif events & self.interest & ~interest:

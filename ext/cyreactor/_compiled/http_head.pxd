@@ -2,19 +2,7 @@
 
 from libc.stdint cimport int64_t, uint32_t
 
-
-cdef struct Field:
-    uint32_t name                    # where the name starts, in the head
-    uint32_t name_size
-    uint32_t value                   # where the value starts, blanks around it not counted
-    uint32_t value_size
-
-
-cdef enum Option:                    # what Connection and Expect can list, as bits
-    CLOSE = 1
-    KEEP_ALIVE = 2
-    UPGRADE = 4
-    CONTINUE = 8
+from .http_lines cimport Field
 
 
 cdef class Headers:
@@ -55,6 +43,7 @@ cdef class Request(Message):
     cdef str path                    # the target, once it was asked for
     cdef uint32_t path_start         # in the head
     cdef uint32_t path_size
+    cdef bint connects               # the method is CONNECT
     cdef bint host                   # Host came
     cdef int expects                 # of Expect
 
@@ -69,11 +58,5 @@ cdef class Response(Message):
     cdef bint endless                # its body lasts until the end of the connection
 
 
-cdef Py_ssize_t read_request_line(const char* data, Py_ssize_t size, Field* parts, int* minor) noexcept
-cdef Py_ssize_t read_status_line(
-    const char* data, Py_ssize_t size, Field* parts, int* minor, int* status
-) noexcept
-cdef Py_ssize_t read_field_line(const char* data, Py_ssize_t at, Py_ssize_t size, Field* field) noexcept
-cdef Py_ssize_t skip_value(const char* data, Py_ssize_t at, Py_ssize_t size) noexcept
 cdef Request make_request(const char* data, const Field* parts, int minor)
 cdef Response make_response(const Field* parts, int minor, int status)

@@ -44,6 +44,6 @@ cdef class Reading:
     cdef object future               # of the reader, since it waits
     cdef object waiting              # its iterator
 
-    cdef int begin(self) except -1
+    cdef int begin(self, StreamReader reader) except -1
     cdef int end(self) except -1
     cdef object attempt(self, StreamReader reader)

@@ -159,6 +159,8 @@ cdef class StreamReader(Intake):
         """A future for when more has come, as much as that read needs, or the end of the stream."""
         if self._waiter is not None and not self._waiter.done():
             raise RuntimeError(f"{METHODS[<int> kind]}() called while {BUSY}")
+        if self._exception is not None:  # since it was woken for something else
+            raise self._exception
         if kind == EXACTLY:
             self.wanted = count
         else:
@@ -178,8 +180,6 @@ cdef class StreamReader(Intake):
         cdef Py_ssize_t pending = self.end - self.start, at = self.resume_search(None)
         cdef const char* data = self.base + self.start
         cdef const char* mark = NULL
-        if self._exception is not None:
-            raise self._exception
         if pending > at:
             mark = <const char*> memchr(data + at, 10, pending - at)
         if mark != NULL:
@@ -200,8 +200,6 @@ cdef class StreamReader(Intake):
         cdef Py_ssize_t width, found, start = -1, end = pending
         cdef const char* data = self.base + self.start
         cdef bytes separator
-        if self._exception is not None:
-            raise self._exception
         for separator in separators:
             width = PyBytes_GET_SIZE(separator)
             found = search(data, at, end, PyBytes_AS_STRING(separator), width)
@@ -221,10 +219,6 @@ cdef class StreamReader(Intake):
     cdef object take_exactly(self, Py_ssize_t count):
         """So many bytes. Raises IncompleteReadError with what is left where the stream ends before."""
         cdef Py_ssize_t pending = self.end - self.start
-        if count < 0:
-            raise ValueError("readexactly size can not be less than zero")
-        if self._exception is not None:
-            raise self._exception
         if pending >= count:
             return self.cut(count)
         if self._eof:
@@ -234,8 +228,6 @@ cdef class StreamReader(Intake):
     cdef object take_some(self, Py_ssize_t count):
         """What there is, up to so many bytes; a negative count waits for the end of the stream."""
         cdef Py_ssize_t pending = self.end - self.start
-        if self._exception is not None:
-            raise self._exception
         if count < 0:
             return self.cut(pending) if self._eof else None
         if pending == 0 and count and not self._eof:
@@ -353,12 +345,15 @@ cdef class Reading:
         """See ``coroutine.close``."""
         self.end()
 
-    cdef int begin(self) except -1:
-        self.begun = True
+    cdef int begin(self, StreamReader reader) except -1:
         if self.kind == UNTIL:
             self.asked = ordered(self.asked)
         elif self.kind == EXACTLY or self.kind == SOME:
             self.count = PyNumber_AsSsize_t(self.asked, NULL)  # one too large is as large as can be
+            if self.kind == EXACTLY and self.count < 0:
+                raise ValueError("readexactly size can not be less than zero")
+        if reader._exception is not None:
+            raise reader._exception
         return 0
 
     cdef int end(self) except -1:
@@ -392,7 +387,8 @@ cdef PyObject* step(PyObject* awaited) except? NULL:
         raise RuntimeError("coroutine is being awaited already")
     self.reader = None  # it is over, should this fail
     if not self.begun:
-        self.begin()
+        self.begun = True
+        self.begin(reader)
     elif self.waiting is not None:
         next(self.waiting, None)
     result = self.attempt(reader)

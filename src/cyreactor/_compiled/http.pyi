@@ -1,43 +1,7 @@
 from collections import deque
 from typing import Any
 
-from .framing import Framer
-from .http_head import Headers, Request
-
-MOST: int
-MOST_BODY: int
-
-class End:
-    @property
-    def trailers(self) -> Headers: ...
-
-class Parser(Framer):
-    held: bool
-    def __init__(
-        self,
-        *,
-        streaming: bool = False,
-        max_line: int = ...,
-        max_head: int = ...,
-        max_headers: int = ...,
-        max_body: int = ...,
-    ) -> None: ...
-    @property
-    def streaming(self) -> bool: ...
-    @property
-    def max_line(self) -> int: ...
-    @property
-    def max_head(self) -> int: ...
-    @property
-    def max_headers(self) -> int: ...
-    @property
-    def max_body(self) -> int: ...
-    def feed_eof(self) -> None: ...
-    @property
-    def awaits_continue(self) -> Request | None: ...
-    def expect_raw(self, count: int) -> None: ...
-    def edges(self, message: bytes) -> tuple[bytes, bytes]: ...
-    def take(self) -> bytes: ...
+from .http_parser import Parser
 
 class RequestParser(Parser): ...
 

@@ -6,23 +6,13 @@ parsers could read in two ways is refused, because that is what request smugglin
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from .. import _faults as faults
 from ..errors import HTTPError
 from ..limits import LENGTH_DIGITS
-
-TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
-VALUE = rb"[^\x00-\x08\x0a-\x1f\x7f]*"
-
-REQUEST_LINE = re.compile(rb"(" + TOKEN + rb") ([!-~]+) HTTP/1\.([0-9])\r\n")
-STATUS_LINE = re.compile(rb"HTTP/1\.([0-9]) ([1-9][0-9]{2})(?: (" + VALUE + rb"))?\r\n")
-FIELD_LINE = re.compile(rb"(?:(" + TOKEN + rb"):(" + VALUE + rb"))?\r\n")  # or the empty line
-NAME = re.compile(TOKEN)
-FIELD_VALUE = re.compile(VALUE)
-HOST = re.compile(rb"[A-Za-z0-9\-._~%!$&'()*+,;=:\[\]]*")
+from .http_lines import FIELD_VALUE, HOST, NAME, options
 
 
 class Headers(Sequence[tuple[bytes, bytes]]):
@@ -127,13 +117,12 @@ class Message:
     def _take_field(self, name: bytes, value: bytes) -> None:
         """A field came: keep it, and what it says. Raises HTTPError."""
         self.headers._add(name, value)
-        name = name.lower()
-        if name == b"connection":
-            self._options = self._options.union(_options(value))
-        elif name == b"content-length":
-            self._take_length(value)
-        elif name == b"transfer-encoding":
-            self._take_coding(value)
+        take = TAKEN.get(name.lower())
+        if take is not None:
+            take(self, value)
+
+    def _take_connection(self, value: bytes) -> None:
+        self._options = self._options.union(options(value))
 
     def _take_length(self, value: bytes) -> None:
         if self.content_length is not None:
@@ -157,8 +146,24 @@ class Message:
             raise faults.transfer_encoding(value)
         self.chunked = True
 
+    def _take_host(self, value: bytes) -> None:
+        """It says something of requests only, as does Expect."""
+
+    def _take_expect(self, value: bytes) -> None:
+        pass
+
     def _take_end(self) -> None:
         """The head ended. Raises HTTPError for what is missing."""
+
+
+# The fields that say something of the message, by their names in lower case.
+TAKEN: dict[bytes, Callable[[Any, bytes], None]] = {
+    b"connection": lambda message, value: message._take_connection(value),
+    b"content-length": lambda message, value: message._take_length(value),
+    b"transfer-encoding": lambda message, value: message._take_coding(value),
+    b"host": lambda message, value: message._take_host(value),
+    b"expect": lambda message, value: message._take_expect(value),
+}
 
 
 class Request(Message):
@@ -182,20 +187,15 @@ class Request(Message):
         """Whether the client waits for 100 (Continue) before it sends the body (RFC 9110, 10.1.1)."""
         return self._continue and self.version[1] >= 1 and (self.chunked or bool(self.content_length))
 
-    def _take_field(self, name: bytes, value: bytes) -> None:
-        super()._take_field(name, value)
-        name = name.lower()
-        if name == b"host":
-            self._take_host(value)
-        elif name == b"expect" and b"100-continue" in _options(value):
-            self._continue = True
-
     def _take_host(self, value: bytes) -> None:
         if self._host:
             raise HTTPError("Host is repeated")
         if not HOST.fullmatch(value):
             raise HTTPError("Host is not a host's name")
         self._host = True
+
+    def _take_expect(self, value: bytes) -> None:
+        self._continue = self._continue or b"100-continue" in options(value)
 
     def _take_end(self) -> None:
         if not self._host and self.version[1] >= 1:
@@ -224,8 +224,3 @@ class Response(Message):
 
     def __repr__(self) -> str:
         return f"<Response {self.status}>"
-
-
-def _options(value: bytes) -> list[bytes]:
-    """The elements of a list, lower case."""
-    return [option.strip(b" \t") for option in value.lower().split(b",")]

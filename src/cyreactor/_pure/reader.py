@@ -122,6 +122,8 @@ class StreamReader(Intake):
 
         Raises ValueError for a line over the limit, which is then dropped.
         """
+        if self._exception is not None:
+            raise self._exception
         while (line := self._take_line()) is None:
             await self._more("readline", 0)
         return line
@@ -133,6 +135,8 @@ class StreamReader(Intake):
         asyncio.IncompleteReadError where the stream ends before.
         """
         separators = _ordered(separator)
+        if self._exception is not None:
+            raise self._exception
         while (data := self._take_until(separators)) is None:
             await self._more("readuntil", 0)
         return data
@@ -140,6 +144,10 @@ class StreamReader(Intake):
     async def readexactly(self, n: int) -> bytes:
         """``n`` bytes. Raises asyncio.IncompleteReadError where the stream ends before."""
         n = index(n)
+        if n < 0:
+            raise ValueError("readexactly size can not be less than zero")
+        if self._exception is not None:
+            raise self._exception
         while (data := self._take_exactly(n)) is None:
             await self._more("readexactly", n)
         return data
@@ -147,6 +155,8 @@ class StreamReader(Intake):
     async def read(self, n: int = -1) -> bytes:
         """Up to ``n`` bytes, as soon as there are any; all until the end of the stream for -1."""
         n = index(n)
+        if self._exception is not None:
+            raise self._exception
         while (data := self._take_some(n)) is None:
             await self._more("read", min(n, 0))
         return data
@@ -166,6 +176,8 @@ class StreamReader(Intake):
         """Wait for more, so that ``wanted`` bytes are there, or for the end of the stream."""
         if self._waiter is not None and not self._waiter.done():
             raise RuntimeError(f"{method}() called while {BUSY}")
+        if self._exception is not None:  # since it was woken for something else
+            raise self._exception
         if wanted == 0:
             wanted = len(self.data) - self.start + 1
         self.wanted = wanted if wanted > 0 else EVERYTHING
@@ -181,8 +193,6 @@ class StreamReader(Intake):
     def _take_line(self) -> bytes | None:
         """A line with its end, what is left at the end of the stream. Raises ValueError over the limit."""
         start, at = self.start, self._resume_search(None)
-        if self._exception is not None:
-            raise self._exception
         mark = self.data.find(b"\n", start + at)
         if mark >= 0:
             line = self._cut(mark + 1 - start)
@@ -198,8 +208,6 @@ class StreamReader(Intake):
     def _take_until(self, separators: tuple[bytes, ...]) -> bytes | None:
         """Up to the separator that ends first, with it. ``separators`` is a tuple, the shortest first."""
         at = self.start + self._resume_search(separators)
-        if self._exception is not None:
-            raise self._exception
         start, end = -1, len(self.data)
         for separator in separators:
             found = self.data.find(separator, at, end)
@@ -219,10 +227,6 @@ class StreamReader(Intake):
 
     def _take_exactly(self, count: int) -> bytes | None:
         """So many bytes. Raises IncompleteReadError with what is left where the stream ends before."""
-        if count < 0:
-            raise ValueError("readexactly size can not be less than zero")
-        if self._exception is not None:
-            raise self._exception
         pending = len(self.data) - self.start
         if pending >= count:
             return self._cut(count)
@@ -232,8 +236,6 @@ class StreamReader(Intake):
 
     def _take_some(self, count: int) -> bytes | None:
         """What there is, up to so many bytes; a negative count waits for the end of the stream."""
-        if self._exception is not None:
-            raise self._exception
         pending = len(self.data) - self.start
         if count < 0:
             return self._cut(pending) if self._eof else None

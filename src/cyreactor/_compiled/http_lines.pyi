@@ -1,0 +1,1 @@
+ALPHANUMERIC: bytes
