@@ -8,7 +8,8 @@ Which core is built:
 * Neither: the compiled one wherever there is CPython on Linux. Out of a checkout it must build. Out of
   an sdist a user has pip at work, and perhaps no compiler: then one sentence says so and the pure core
   is installed, in a ``py3-none-any`` wheel. pip shows that sentence with ``-v``; ``cyreactor info`` and
-  the first line of ``cyreactor serve`` name the core afterwards.
+  the first line of ``cyreactor serve`` name the core afterwards. It also keeps that wheel: once there is a
+  compiler, ``pip install --no-cache-dir --force-reinstall cyreactor`` gets the compiled core.
 
 ``CYREACTOR_CFLAGS`` and ``CYREACTOR_LDFLAGS`` are for sanitizers and fuzzers.
 """

@@ -176,7 +176,7 @@ def _why_not_compiled() -> str:
     try:
         _try_backend("compiled")
     except ModuleNotFoundError as exc:
-        return f"not in this installation ({exc.name}); there is one for CPython on Linux"
+        return f"not in this installation ({exc.name}); CPython on Linux has it, by a wheel or a C compiler"
     except ImportError as exc:
         return f"not available: {exc}"
     return "available, not chosen"
