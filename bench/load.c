@@ -1,8 +1,9 @@
 /* A load generator that asks and waits for the answer, on many connections at once.
 
-       load PORT CONNECTIONS REQUEST_BYTES LINES ANSWER_BYTES SECONDS
+       load PORT CONNECTIONS REQUEST_BYTES LINES ANSWER_BYTES SECONDS [FILE]
 
-   A request is LINES lines of REQUEST_BYTES in all; the answer to it is any ANSWER_BYTES bytes.
+   A request is LINES lines of REQUEST_BYTES in all, or LINES times the file of REQUEST_BYTES; the
+   answer to it is any ANSWER_BYTES bytes.
    Prints the round trips that were completed and the seconds they took. */
 #define _GNU_SOURCE
 #include <netinet/in.h>
@@ -26,17 +27,33 @@ static void fail(const char *what) {
     exit(1);
 }
 
+/* A request of so many lines; or of the file, so many times over. */
+static char *make_request(int *size, int lines, const char *path) {
+    char *request = malloc(path ? (long) *size * lines : *size);
+    if (path) {
+        FILE *file = fopen(path, "rb");
+        if (!file || fread(request, 1, *size, file) != (size_t) *size)
+            fail(path);
+        fclose(file);
+        for (int i = 1; i < lines; i++)
+            memcpy(request + (long) i * *size, request, *size);
+        *size *= lines;
+        return request;
+    }
+    memset(request, 'x', *size);
+    for (int i = 1; i <= lines; i++)
+        request[(long) *size * i / lines - 1] = '\n';
+    return request;
+}
+
 int main(int argc, char **argv) {
-    if (argc != 7)
+    if (argc != 7 && argc != 8)
         return 2;
     int port = atoi(argv[1]), connections = atoi(argv[2]), size = atoi(argv[3]), lines = atoi(argv[4]);
     int answer = atoi(argv[5]);
     double seconds = atof(argv[6]);
-    char *request = malloc(size), *scratch = malloc(1 << 20);
+    char *request = make_request(&size, lines, argc == 8 ? argv[7] : NULL), *scratch = malloc(1 << 20);
     int *missing = calloc(connections + 64, sizeof(int));
-    memset(request, 'x', size);
-    for (int i = 1; i <= lines; i++)
-        request[(long) size * i / lines - 1] = '\n';
     int epoll = epoll_create1(0), one = 1;
     int *sockets = malloc(connections * sizeof(int));
     for (int i = 0; i < connections; i++) {

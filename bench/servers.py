@@ -52,6 +52,20 @@ def framed_lines():
     return FramedLines
 
 
+def http():
+    from cyreactor.http import HTTPProtocol
+
+    class Hello(HTTPProtocol):
+        # No timer runs: to make a new Date or to look at timeouts is a wake-up, though of no request.
+        fields = ((b"Content-Type", b"text/plain"), (b"Date", b"Thu, 01 Jan 1970 00:00:00 GMT"))
+        head_timeout = body_timeout = keep_alive_timeout = send_timeout = 1000.0
+
+        def request_received(self, request):
+            self.respond(200, self.fields, b"Hello, World!\n")
+
+    return Hello
+
+
 async def streams(reader, writer):
     try:
         while line := await reader.readline():
@@ -93,7 +107,8 @@ async def serve(workload):
         server = await package.start_server(coroutines[name], "127.0.0.1", 0, backlog=1024)
     else:
         protocols = {"echo": Echo, "two-writes": TwoWrites, "lines": Lines}
-        factory = framed_lines() if workload == "framed-lines" else protocols[workload]
+        made = {"framed-lines": framed_lines, "http": http}
+        factory = made[workload]() if workload in made else protocols[workload]
         server = await loop.create_server(factory, "127.0.0.1", 0, backlog=1024)
     gc.freeze()
     port = server.sockets[0].getsockname()[1]

@@ -13,6 +13,8 @@ from pathlib import Path
 
 from processes import Counter, available, build_counter, python_server
 
+GET = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
+
 # The label of a row: the workload, what a client sends, the size of the answer.
 WORKLOADS = {
     "protocol echo": ("echo", b"x" * 1024, 1024),
@@ -21,6 +23,8 @@ WORKLOADS = {
     "streams readline echo": ("streams", b"abcdefg\n", 8),
     "native streams readline echo": ("streams native", b"abcdefg\n", 8),
     "streams, two writes": ("streams-two-writes", b"abcdefg\n", 1024),
+    "HTTP hello": ("http", GET, 116),
+    "16 pipelined HTTP requests": ("http", GET * 16, 116 * 16),
 }
 TRIPS = 200
 WARM_UP = 20

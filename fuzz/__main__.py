@@ -1,6 +1,6 @@
-"""``python -m fuzz TARGET SECONDS``: build with clang, fuzz, and leave the smallest corpus in the tests.
+"""``python -m fuzz TARGET SECONDS``: build with clang, fuzz, and keep what reaches new branches.
 
-Needs Linux, clang and the extra ``fuzz``. An input that fails is written to ``build/fuzz/found``;
+Needs Linux, clang and the extra ``fuzz``. An input that fails is written to ``build/fuzz/found``, and
 ``python -m fuzz TARGET FILE`` runs that one alone.
 """
 
@@ -11,55 +11,52 @@ import os
 import shutil
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 from .build import ROOT, build
 
+TARGETS = ("framing", "http", "resp", "streams")
 FOLDER = ROOT / "build" / "fuzz"
-LONGEST = 1024
+LONGEST = 1024  # bytes of an input
+ATHERIS = find_spec("atheris")
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m fuzz", description=__doc__)
-    parser.add_argument("target", help="the name of a module here")
+    parser.add_argument("target", choices=TARGETS)
     parser.add_argument("what", help="seconds to run for, or a file to run")
     arguments = parser.parse_args()
+    if shutil.which("clang") is None or ATHERIS is None:
+        parser.error("needs clang, and the package's extra 'fuzz'")
+    seconds = int(arguments.what) if arguments.what.isdecimal() else None
+    if seconds is None and not Path(arguments.what).is_file():
+        parser.error(f"{arguments.what} is neither a number of seconds nor a file")
     build(FOLDER, "clang", "address,undefined,fuzzer-no-link")
-    if not arguments.what.isdigit():
+    if seconds is None:
         return run(arguments.target, arguments.what)
-    return fuzz(arguments.target, int(arguments.what))
+    return fuzz(arguments.target, seconds)
 
 
 def fuzz(target: str, seconds: int) -> int:
     kept = ROOT / "tests" / "corpus" / target
-    found, grown, small = (FOLDER / name / target for name in ("found", "corpus", "small"))
-    shutil.rmtree(small, ignore_errors=True)
-    for folder in (kept, found, grown, small):
+    found, grown = (FOLDER / name / target for name in ("found", "corpus"))
+    for folder in (kept, found, grown):
         folder.mkdir(parents=True, exist_ok=True)
-    code = run(
-        target,
-        f"-max_total_time={seconds}",
-        f"-max_len={LONGEST}",
-        f"-artifact_prefix={found}/",
-        "-print_final_stats=1",
-        str(grown),
-        str(kept),
-    )
+    options = [f"-max_total_time={seconds}", f"-max_len={LONGEST}", f"-artifact_prefix={found}/"]
+    words = ROOT / "fuzz" / f"{target}.dict"
+    if words.exists():
+        options.append(f"-dict={words}")
+    code = run(target, *options, "-print_final_stats=1", str(grown), str(kept))
     if code:
         return code
     # By edges alone: what differs only in how often it passes them is not kept.
-    code = run(target, "-set_cover_merge=1", "-use_counters=0", str(small), str(kept), str(grown))
-    if code == 0:
-        shutil.rmtree(kept)
-        shutil.copytree(small, kept)
-    return code
+    return run(target, "-set_cover_merge=1", "-use_counters=0", str(kept), str(grown))
 
 
 def run(target: str, *options: str) -> int:
-    import atheris
-
     environment = {
-        "LD_PRELOAD": str(Path(atheris.path()) / "asan_with_fuzzer.so"),
+        "LD_PRELOAD": str(Path(ATHERIS.origin).parents[1] / "asan_with_fuzzer.so"),
         "PYTHONPATH": os.pathsep.join([str(FOLDER / "src"), str(ROOT / "tests")]),
         "PYTHONMALLOC": "malloc",  # the sanitizer's own: it sees every object
         "ASAN_OPTIONS": "detect_leaks=0:malloc_context_size=8:quarantine_size_mb=16",

@@ -19,7 +19,7 @@ FLAGS = "-O1 -g -fno-omit-frame-pointer -fno-wrapv -fno-sanitize-recover=all -fn
 
 # The modules whose branches lead a fuzzer: others would make it collect what the loop happens to do.
 HTTP = ("http_lines", "http_head", "http_parser", "http")
-PARSERS = ("intake", "framing", *HTTP, "resp", "reader")
+PARSERS = ("intake", "framing", *HTTP, "resp", "resp_encoding", "reader")
 
 
 def build(folder: Path, compiler: str, sanitizers: str) -> None:

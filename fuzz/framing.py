@@ -1,20 +1,17 @@
-"""Framers: without I/O and as sinks, with raw blocks, batches and pauses in between."""
+"""Framers: messages, batches of them, and raw blocks in between."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from functools import cache
 from typing import Any
 
 from cores import CORES, load_core
 
-from .harness import Case, Outcome, Receiver, alike, compare, cut, cuts, receive, same
-
-Kind = tuple[str, dict[str, Any]]
+from .harness import Case, Receiver, alike, compare, cuts, fed, few, received, same
 
 # Short limits, so that they are met, and the largest.
-FRAMERS: list[Kind] = [
+FRAMERS: list[tuple[str, dict[str, Any]]] = [
     ("LineFramer", {"max_length": 20}),
     ("LineFramer", {"max_length": sys.maxsize}),
     ("DelimiterFramer", {"delimiter": b"ab", "max_length": 20}),
@@ -32,39 +29,24 @@ FRAMERS: list[Kind] = [
 
 def check(data: bytes) -> None:
     case = Case(data)
-    kind = case.choose(FRAMERS)
+    name, options = case.choose(FRAMERS)
     sizes = case.sizes()
     mode, habits = case.byte(), case.byte()
     stream = case.rest()
-    batches, connected = mode & 1, mode & 2
-    found = compare(lambda core, pieces: fed(make(core, kind), pieces, batches), cuts(stream, sizes))
-    if connected:
-        pieces = cut(stream, (max(sizes[0], len(stream) // 8), max(sizes[1], len(stream) // 8)))
-        received = compare(lambda core, pieces: sunk(core, kind, pieces, habits, batches), [pieces])
-        alike(received, found, "over a connection")
-    else:
-        for _, message in found.messages:
-            framed = [wire(make(core, kind), message) for core in CORES]
-            same(framed[0], framed[-1], f"framing {message!r}")
+    read, writer = (in_batches, Batches) if mode & 1 else (one_by_one, Messages)
 
+    def make(core: str) -> Any:
+        return getattr(load_core(core).framing, name)(**options)
 
-def make(core: str, kind: Kind) -> Any:
-    name, options = kind
-    return getattr(load_core(core).framing, name)(**options)
-
-
-def fed(framer: Any, pieces: list[bytes], batches: int) -> Outcome:
-    """Without I/O: what a framer finds in the pieces."""
-    found: list[tuple[str, bytes]] = []
-    try:
-        for piece in pieces:
-            framer.feed(piece)
-            found.extend(in_batches(framer) if batches else one_by_one(framer))
-    except ValueError as exc:
-        return Outcome(found, failure(framer, exc), framer.pending)
-    left = framer.pending
-    same(len(framer.take()), left, "bytes that were pending")
-    return Outcome(found, "", left)
+    found = compare(lambda core, pieces: fed(core, make(core), pieces, read), cuts(stream, sizes))
+    if mode & 2:
+        connected = compare(
+            lambda core, pieces: received(core, writer(make(core), habits), pieces), few(stream, sizes)
+        )
+        alike(connected, found, "over a connection")
+    for _, message in found.messages:
+        framed = [wire(make(core), message) for core in CORES]
+        same(framed[0], framed[-1], f"framing {message!r}")
 
 
 def in_batches(framer: Any) -> Iterator[tuple[str, bytes]]:
@@ -83,80 +65,32 @@ def one_by_one(framer: Any) -> Iterator[tuple[str, bytes]]:
             ask(framer, message)
 
 
-def failure(framer: Any, exc: ValueError) -> str:
-    """The error of a framer, which it must go on raising."""
-    for again in (framer.next_message, lambda: framer.feed(b"\n")):
-        try:
-            again()
-        except ValueError as second:
-            same(second, exc, "the error, once more")
-        else:
-            raise AssertionError("a framer that failed went on")
-    return f"{type(exc).__name__}: {exc}"
-
-
 def ask(framer: Any, message: bytes) -> None:
     """Have a raw block follow some messages: its size is in them."""
     if message[:1] == b"r":
         framer.expect_raw(min(len(message), 3))
 
 
-def sunk(core: str, kind: Kind, pieces: list[bytes], habits: int, batches: int) -> Outcome:
-    """Over a connection: what arrives."""
-    protocol = protocol_class(core, Batches if batches else Messages)(make(core, kind), habits)
-    receive(core, protocol, pieces)
-    return Outcome(protocol.found, protocol.failure, protocol.left)
-
-
-@cache
-def protocol_class(core: str, writer: type[Messages]) -> Any:
-    return type(writer.__name__, (writer, load_core(core).protocols.FramedProtocol), {})
-
-
 class Messages(Receiver):
-    """Writes down its messages, asks for raw blocks and pauses."""
-
-    framer: Any
-
-    def __init__(self, framer: Any, habits: int) -> None:
-        self.framer, self.habits = framer, habits
-        self.found: list[tuple[str, bytes]] = []
-        self.left = 0
+    """Asks for raw blocks, too."""
 
     def message_received(self, message: bytes) -> None:
-        self.found.append(("framed", message))
-        ask(self.framer, message)
-        self.pause_by_habit()
+        ask(self.parser, message)
+        self.note(("framed", message))
 
     def raw_received(self, data: bytes) -> None:
-        self.found.append(("raw", data))
-        self.pause_by_habit()
-
-    def pause_by_habit(self) -> None:
-        """A bit of the habits for each message, by turns: whether to pause there."""
-        if self.habits >> len(self.found) % 8 & 1:
-            self.pause()
-
-    def eof_received(self) -> None:
-        self.left = self.framer.pending
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        super().connection_lost(exc)
-        if exc is not None:
-            self.failure = f"{type(exc).__name__}: {exc}"
+        self.note(("raw", data))
 
 
-class Batches(Messages):
-    """Takes lists."""
-
+class Batches(Receiver):
     def messages_received(self, messages: list[bytes]) -> None:
-        self.found += [("framed", message) for message in messages]
-        self.pause_by_habit()
+        self.note(*(("framed", message) for message in messages))
 
 
 def wire(framer: Any, message: bytes) -> bytes | str:
     """A message as it is sent, or why it cannot be."""
     try:
-        return framer.frame(message)
+        framed: bytes = framer.frame(message)
     except ValueError as exc:
         return str(exc)
+    return framed

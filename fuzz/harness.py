@@ -1,10 +1,10 @@
-"""What the targets share: reading a case from bytes, cutting a stream, connections, comparing."""
+"""What the targets share: a case read from bytes, its stream cut into pieces, parsed and compared."""
 
 from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from functools import cache
 from typing import Any, NamedTuple
@@ -12,7 +12,10 @@ from typing import Any, NamedTuple
 from cores import CORES, load_core
 
 # Up to this size a stream is also fed byte by byte.
-BYTE_BY_BYTE = 300
+BYTE_BY_BYTE = 60
+
+# Pieces that go over a connection: each costs system calls.
+FEW = 8
 
 
 class Case:
@@ -33,6 +36,10 @@ class Case:
         """Of the pieces that the stream is cut into, by turns."""
         return self.byte() + 1, self.byte() + 1
 
+    def bytes(self, count: int) -> bytes:
+        self.at += count
+        return self.data[self.at - count : self.at]
+
     def rest(self) -> bytes:
         return self.data[self.at :]
 
@@ -41,10 +48,11 @@ class Outcome(NamedTuple):
     """What a run came to. How the stream was cut must not show in it, but in ``left`` after a failure."""
 
     messages: list[Any]
-    failure: str  # the text of the parser's error, or nothing
+    failure: str  # the parser's error, or nothing
     left: int  # bytes that belong to no message
 
 
+# Runs pieces of a stream through a core's parser.
 Run = Callable[[str, list[bytes]], Outcome]
 
 
@@ -77,6 +85,12 @@ def cuts(stream: bytes, sizes: tuple[int, int]) -> list[list[bytes]]:
     return [[stream], cut(stream, sizes), *([cut(stream, (1, 1))] if len(stream) <= BYTE_BY_BYTE else [])]
 
 
+def few(stream: bytes, sizes: tuple[int, int]) -> list[list[bytes]]:
+    """One cut, into a few pieces."""
+    least = len(stream) // FEW
+    return [cut(stream, (max(sizes[0], least), max(sizes[1], least)))]
+
+
 def cut(stream: bytes, sizes: tuple[int, int]) -> list[bytes]:
     """Pieces of the two sizes, by turns."""
     pieces = []
@@ -86,6 +100,119 @@ def cut(stream: bytes, sizes: tuple[int, int]) -> list[bytes]:
         at += sizes[turn]
         turn = 1 - turn
     return pieces
+
+
+# --- without I/O ---
+
+
+def fed(
+    core: str,
+    parser: Any,
+    pieces: list[bytes],
+    read: Callable[[Any], Iterable[Any]],
+    finish: Callable[[Any], Iterable[Any]] = lambda parser: (),
+) -> Outcome:
+    """What comes out of a parser: ``read`` iterates over it after each piece, ``finish`` after the last."""
+    found: list[Any] = []
+    try:
+        for piece in pieces:
+            parser.feed(piece)
+            found.extend(read(parser))
+        found.extend(finish(parser))
+    except load_core(core).FramingError as exc:
+        for again in (parser.next_message, lambda: parser.feed(b"\n")):
+            stays_failed(again, exc)
+        return Outcome(found, described(exc), parser.pending)
+    left = parser.pending
+    same(len(parser.take()), left, "bytes that were pending")
+    return Outcome(found, "", left)
+
+
+def stays_failed(again: Callable[[], Any], exc: Exception) -> None:
+    try:
+        again()
+    except ValueError as second:
+        if second is exc:
+            return
+    raise AssertionError("a parser that failed went on")
+
+
+def described(exc: Exception) -> str:
+    return f"{type(exc).__name__} {getattr(exc, 'status', '')}: {exc}"
+
+
+# --- over a connection ---
+
+
+class Receiver:
+    """A protocol around a parser: the class of a target notes what is delivered, a bit of ``habits`` for
+    each, by turns, whether to pause there."""
+
+    transport: Any
+
+    def __init__(self, parser: Any, habits: int) -> None:
+        self.parser, self.habits = parser, habits
+        self.found: list[Any] = []
+        self.failure = ""
+        self.left = 0
+        self.lost = self.paused = False
+
+    def get_sink(self, transport: Any) -> Any:
+        self.parser.attach(self, transport)
+        return self.parser
+
+    def connection_made(self, transport: Any) -> None:
+        self.transport = transport
+
+    def note(self, *items: Any) -> None:
+        self.found += items
+        if self.habits >> len(self.found) % 8 & 1:
+            self.paused = True
+            self.transport.pause_reading()
+
+    def eof_received(self) -> None:
+        self.left = self.parser.pending
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.lost = True
+        if exc is not None:
+            self.failure = described(exc)
+
+    def resume(self) -> None:
+        self.paused = False
+        self.transport.resume_reading()
+
+
+def received(core: str, receiver: Receiver, pieces: list[bytes]) -> Outcome:
+    """What arrives of the pieces, sent over a connection of the core's, one an iteration."""
+    with connection(core, receiver) as (loop, peer):
+        for piece in pieces:
+            settle(loop, receiver)
+            if not receiver.lost:
+                peer.send(piece)
+        settle(loop, receiver)
+        if not receiver.lost:
+            peer.shutdown(socket.SHUT_WR)
+        while not receiver.lost:
+            settle(loop, receiver)
+    return Outcome(receiver.found, receiver.failure, receiver.left)
+
+
+def settle(loop: Any, receiver: Receiver) -> None:
+    loop.run_once(0)
+    while receiver.paused:
+        receiver.resume()
+        loop.run_once(0)
+
+
+@contextmanager
+def connection(core: str, protocol: Any) -> Iterator[tuple[Any, socket.socket]]:
+    """The core's loop, on which the protocol has a connection, and the peer of it."""
+    ours, peer = socket.socketpair()
+    ours.setblocking(False)
+    with closing(peer), loop_of(core) as loop:
+        loop._make_socket_transport(ours, protocol)
+        yield loop, peer
 
 
 @contextmanager
@@ -112,52 +239,3 @@ def close_loops() -> None:
     for core in CORES:
         _loop(core).close()
     _loop.cache_clear()
-
-
-class Receiver:
-    """A protocol's side of ``receive``: the class of a target adds what it writes down."""
-
-    transport: Any
-    lost = False
-    paused = False
-    failure = ""
-
-    def pause(self) -> None:
-        """Hold the rest back; ``receive`` resumes."""
-        if not self.transport.is_closing():
-            self.paused = True
-            self.pause_reading()
-
-    def pause_reading(self) -> None:
-        self.transport.pause_reading()
-
-    def resume_reading(self) -> None:
-        self.transport.resume_reading()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self.lost = True
-        self.failure = str(exc or "")
-
-
-def receive(core: str, protocol: Any, pieces: list[bytes]) -> None:
-    """Send the pieces over a connection of the core's, one an iteration, until all is over."""
-    ours, peer = socket.socketpair()
-    ours.setblocking(False)
-    with closing(peer), loop_of(core) as loop:
-        loop._make_socket_transport(ours, protocol)
-        loop.run_once(0)
-        for piece in pieces:
-            if not protocol.lost:
-                peer.send(piece)
-            settle(loop, protocol)
-        peer.close()
-        while not protocol.lost:
-            settle(loop, protocol)
-
-
-def settle(loop: Any, protocol: Any) -> None:
-    loop.run_once(0)
-    while protocol.paused:
-        protocol.paused = False
-        protocol.resume_reading()
-        loop.run_once(0)

@@ -64,7 +64,7 @@ def serving(core, *arguments, before=lambda: None, **options):
 
 
 def port_of(process):
-    return int(re.search(r":(\d+)$", process.ready.strip())[1])
+    return int(re.search(r":(\d+)(?:/ |$)", process.ready.strip())[1])
 
 
 def client_of(process):

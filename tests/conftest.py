@@ -25,6 +25,7 @@ collect_ignore = [] if sys.platform == "linux" else LINUX_ONLY
 
 # The machine's mood is no bug, and a failure that was found once is found again by its seed.
 settings.register_profile("cyreactor", deadline=None, max_examples=200, print_blob=True)
+settings.register_profile("short", settings.get_profile("cyreactor"), max_examples=30)
 settings.load_profile("cyreactor")
 
 

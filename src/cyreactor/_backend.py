@@ -19,6 +19,7 @@ MODULES = (
     "http_head",
     "http_parser",
     "http",
+    "http_exchange",
     "reader",
     "resp_encoding",
     "resp",
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
     from ._pure import endpoint as endpoint
     from ._pure import framing as framing
     from ._pure import http as http
+    from ._pure import http_exchange as http_exchange
     from ._pure import http_head as http_head
     from ._pure import http_lines as http_lines
     from ._pure import http_parser as http_parser

@@ -1,4 +1,4 @@
-"""The command line: ``serve`` a protocol, show what was found with ``info``."""
+"""The command line: ``serve`` a directory or a protocol, show what was found with ``info``."""
 
 from __future__ import annotations
 
@@ -8,14 +8,16 @@ import importlib
 import os
 import platform
 import sys
+import time
 import traceback
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 from . import LineProtocol, Protocol, __version__, backend, serve
 from ._backend import MODULES
+from .http import FileProtocol
 
-BUILT_IN = ("echo", "lines")
+HTTP_PORT, PORT = 8000, 9000
 
 
 class Echo(Protocol):
@@ -47,6 +49,39 @@ class Lines(LineProtocol):
         self.transport.resume_reading()
 
 
+class LoggedFiles(FileProtocol):
+    """Tells of each answer on standard error, in the common log format."""
+
+    _line = "-"
+
+    def request_received(self, request: Any) -> None:
+        major, minor = request.version
+        self._line = f"{request.method} {request.target} HTTP/{major}.{minor}"
+        super().request_received(request)
+
+    def respond(self, status: int = 200, headers: Any = (), body: bytes = b"") -> None:
+        super().respond(status, headers, body)
+        self._log(status, str(len(body)))
+
+    def start_response(self, status: int = 200, headers: Any = ()) -> None:
+        super().start_response(status, headers)
+        self._log(status, dict(headers)[b"Content-Length"].decode())
+
+    def _refuse(self, status: int, why: str = "") -> None:
+        super()._refuse(status, why)
+        self._log(status, "-")
+
+    def _log(self, status: int, size: str) -> None:
+        peer = self.transport.get_extra_info("peername")
+        host = peer[0] if isinstance(peer, tuple) else "-"
+        when = time.strftime("%d/%b/%Y:%H:%M:%S %z")
+        print(f'{host} - - [{when}] "{self._line}" {status} {size}', file=sys.stderr, flush=True)
+        self._line = "-"
+
+
+BUILT_IN: dict[str, type[asyncio.BaseProtocol]] = {"echo": Echo, "lines": Lines}
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
     options = _parser().parse_args(arguments)
@@ -70,11 +105,19 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="cyreactor", description="Network protocols in Python, fast.")
     parser.add_argument("--version", action="version", version=f"cyreactor {__version__} ({backend} core)")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    command = commands.add_parser("serve", help="serve a protocol until Ctrl-C or SIGTERM")
-    command.add_argument("protocol", help="echo, lines, or package.module:ProtocolClass")
+    command = commands.add_parser("serve", help="serve a directory or a protocol until Ctrl-C or SIGTERM")
+    command.add_argument(
+        "what", nargs="?", default=".",
+        help="a directory, for HTTP (default: the current one); or the protocol echo, lines, or"
+        " package.module:ProtocolClass. What has the name of a protocol is written ./echo",
+    )  # fmt: skip
     command.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
-    command.add_argument("--port", type=int, default=9000, help="TCP port, 0 for any (default: %(default)s)")
+    command.add_argument(
+        "--port", type=int, help=f"TCP port, 0 for any (default: {HTTP_PORT} for a directory, else {PORT})"
+    )
     command.add_argument("--unix", metavar="PATH", help="listen on this Unix socket instead")
+    command.add_argument("--dot-files", action="store_true", help="serve names that begin with a dot, too")
+    command.add_argument("--log", action="store_true", help="tell of each answer of a directory on stderr")
     command.add_argument("--backend", choices=("compiled", "pure"), help="run on this core")
     command.set_defaults(run=_serve)
     command = commands.add_parser("info", help="show the version, the core and the kernel's facilities")
@@ -100,17 +143,33 @@ def _try_backend(name: str) -> None:
 
 
 def _serve(options: argparse.Namespace) -> int:
-    factory = _factory(options.protocol)
+    name = options.what
+    serves_files = name not in BUILT_IN and (":" not in name or os.path.isdir(name))
+    factory = _files(options) if serves_files else _factory(name)
 
     def ready(server: asyncio.Server) -> None:
-        where = options.unix or " and ".join(_address(sock.getsockname()) for sock in server.sockets)
-        print(f"cyreactor {__version__} ({backend} core): {options.protocol} on {where}", flush=True)
+        addresses = [_address(sock.getsockname()) for sock in server.sockets if not options.unix]
+        if serves_files:
+            where = " and ".join(f"http://{address}/" for address in addresses) or options.unix
+            print(f"serving {os.path.realpath(name)} on {where} ({backend} core)", flush=True)
+        else:
+            where = " and ".join(addresses) or options.unix
+            print(f"cyreactor {__version__} ({backend} core): {name} on {where}", flush=True)
 
+    port = options.port if options.port is not None else HTTP_PORT if serves_files else PORT
     if options.unix is not None:
         serve(factory, path=options.unix, ready=ready)
     else:
-        serve(factory, options.host, options.port, ready=ready)
+        serve(factory, options.host, port, ready=ready)
     return 0
+
+
+def _files(options: argparse.Namespace) -> Callable[[], asyncio.BaseProtocol]:
+    files = LoggedFiles if options.log else FileProtocol
+    try:
+        return files.factory(options.what, hidden=options.dot_files)
+    except OSError as exc:
+        raise ValueError(f"{exc}; a protocol is echo, lines, or package.module:ProtocolClass") from None
 
 
 def _address(name: Any) -> str:
@@ -120,7 +179,7 @@ def _address(name: Any) -> str:
 
 def _factory(name: str) -> Callable[[], asyncio.BaseProtocol]:
     if name in BUILT_IN:
-        return {"echo": Echo, "lines": Lines}[name]
+        return BUILT_IN[name]
     module_name, colon, class_name = name.partition(":")
     if not (module_name and colon and class_name):
         raise ValueError(f"no protocol {name!r}: give echo, lines, or package.module:ProtocolClass")

@@ -13,7 +13,8 @@ class HTTPError(FramingError):
     """The peer sent bytes that are no HTTP message, or one over a limit.
 
     ``status`` is what a server answers with: 400 malformed, 413 body too large, 414 request line too
-    long, 431 head too large, 501 unknown transfer coding, 505 unknown version.
+    long, 417 an unknown expectation, 431 head too large, 501 unknown transfer coding, 505 unknown
+    version.
     """
 
     def __init__(self, why: str, status: int = 400) -> None:

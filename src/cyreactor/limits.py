@@ -104,3 +104,51 @@ def bounded(name: str, value: int, least: int, most: int) -> int:
     if not isinstance(value, int) or not least <= value <= most:
         raise ValueError(f"{name} must be an integer from {least} to {most}, not {value!r}")
     return value
+
+# --- HTTP servers, in seconds; each is a class attribute of HTTPProtocol too ---
+
+# From the first byte of a request to the end of its head: a head is one packet, or a few, and a
+# client that sends it drop by drop holds a connection and nothing else.
+HEAD_TIMEOUT = 20.0
+
+# Between two requests, and before the first. An idle connection costs about a kilobyte, and opening
+# another one costs the client a round trip: browsers keep theirs for a minute or more.
+KEEP_ALIVE_TIMEOUT = 75.0
+
+# Without a byte of a body that is on its way: the outage of a mobile client is over by then.
+BODY_TIMEOUT = 30.0
+
+# Without a byte taken by a client that is being sent an answer.
+SEND_TIMEOUT = 60.0
+
+# After an answer that ends a connection whose client is still sending: it must be able to read the
+# answer, which a reset would discard, and then notice the end of the stream.
+LINGER_TIMEOUT = 5.0
+LINGER_BYTES = 4 * 1024 * 1024
+
+# How often within its shortest timeout a connection is looked at: a timeout is noticed to begin, and to
+# be over, at such a look, so it may be late by half of the shortest.
+SWEEPS_PER_TIMEOUT = 4
+
+# Bytes of further requests that may wait behind one that is not answered yet: enough for a pipeline
+# of ordinary requests. A connection with more is not read from until the answer is there.
+BYTES_AHEAD = 64 * 1024
+
+# Heads of responses, and groups of header fields, that are kept rendered, and the bytes of one.
+HEADS_REMEMBERED = 256
+HEAD_REMEMBERED = 2048
+
+# --- the file server, in bytes ---
+
+# A file that is read as a whole, and may be kept in memory; a larger one is sent by the kernel.
+CACHED_FILE = 64 * 1024
+CACHED_BYTES = 16 * 1024 * 1024
+
+# Of a large file, what the kernel is given in one call if it takes it at once: a tenth of a millisecond.
+SENT_AT_ONCE = 1024 * 1024
+
+# And what is sent, as the client takes it, before the connection counts as alive: a modem's half a minute.
+SENDFILE_SLICE = 256 * 1024
+
+# Names that the page about a directory shows: it is made on the loop, in memory.
+LISTED_NAMES = 10_000

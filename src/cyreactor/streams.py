@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 
         _loop: asyncio.AbstractEventLoop
         _client_connected_cb: Any
+        _connection_lost: bool
         _over_ssl: bool
+        _paused: bool
         _reject_connection: bool
         _stream_reader: Any
         _stream_writer: Any
@@ -64,6 +66,16 @@ class StreamReader(_reader.StreamReader, Reader):
 
 class StreamWriter(Writer):
     """See ``asyncio.StreamWriter``."""
+
+    async def drain(self) -> None:
+        """Wait until the peer has taken enough of what was written. Raises what broke the connection."""
+        reader, protocol = self._reader, self._protocol
+        if reader is not None and (exc := reader.exception()) is not None:
+            raise exc
+        if self._transport.is_closing():
+            await asyncio.sleep(0)  # so that a loop of writes comes to know that the connection is lost
+        if type(protocol) is not StreamProtocol or protocol._paused or protocol._connection_lost:
+            await protocol._drain_helper()
 
     async def start_tls(self, sslcontext: Any, **options: Any) -> None:
         """Go on over TLS. ``options`` are those of ``asyncio.loop.start_tls``.

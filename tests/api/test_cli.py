@@ -45,6 +45,73 @@ def test_it_serves_what_is_built_in_and_says_where(core, protocol, sent, answer)
         assert server.returncode == 0
 
 
+def fetch(server, target="/"):
+    """The status line and the body of an answer."""
+    with client_of(server) as client:
+        client.sendall(f"GET {target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+        head, _, body = received(client, 1 << 20).partition(b"\r\n\r\n")
+    return head.split(b"\r\n")[0].decode(), body.decode()
+
+
+@pytest.mark.parametrize("arguments", [[], ["."], ["../site"]])
+def test_it_serves_a_directory_over_http_and_says_where(core, tmp_path, arguments):
+    site = tmp_path / "site"
+    site.mkdir()
+    (site / "page.txt").write_text("hello")
+    (site / ".hidden").write_text("hidden")
+    with serving(core, *arguments, "--port", "0", cwd=site) as server:
+        ready = rf"serving {re.escape(str(site))} on http://127\.0\.0\.1:\d+/ \({core.backend} core\)\n"
+        assert re.fullmatch(ready, server.ready)
+        assert fetch(server, "/page.txt") == ("HTTP/1.1 200 OK", "hello")
+        assert '<a href="page.txt">' in fetch(server)[1]
+        assert fetch(server, "/.hidden")[0] == "HTTP/1.1 404 Not Found"
+        server.send_signal(signal.SIGTERM)
+        assert server.communicate(timeout=20) == ("", "")
+        assert server.returncode == 0
+
+
+def test_dot_files_are_served_and_answers_told_of_where_that_is_asked_for(core, tmp_path):
+    (tmp_path / ".hidden").write_text("hidden")
+    (tmp_path / "big").write_bytes(bytes(100_000))
+    with serving(core, str(tmp_path), "--port", "0", "--dot-files", "--log") as server:
+        assert fetch(server, "/.hidden") == ("HTTP/1.1 200 OK", "hidden")
+        assert len(fetch(server, "/big")[1]) == 100_000
+        assert fetch(server, "/none")[0] == "HTTP/1.1 404 Not Found"
+        with client_of(server) as client:
+            client.sendall(b"nonsense\r\n\r\n")
+            assert received(client, 1 << 20).startswith(b"HTTP/1.1 400 ")
+        server.send_signal(signal.SIGTERM)
+        _, log = server.communicate(timeout=20)
+    line = re.compile(r'127\.0\.0\.1 - - \[[^]]+\] (".*" \d+ \S+)\n')
+    assert line.sub("", log) == ""
+    assert line.findall(log) == [
+        '"GET /.hidden HTTP/1.1" 200 6',
+        '"GET /big HTTP/1.1" 200 100000',
+        '"GET /none HTTP/1.1" 404 14',
+        '"-" 400 -',
+    ]
+
+
+def test_the_name_of_a_protocol_wins_and_a_path_is_a_path(core, tmp_path):
+    (tmp_path / "echo").mkdir()
+    (tmp_path / "a:b").mkdir()
+    with serving(core, "echo", "--port", "0", cwd=tmp_path) as server:
+        assert "echo on" in server.ready
+    for path in ("./echo", "a:b"):
+        with serving(core, path, "--port", "0", cwd=tmp_path) as server:
+            assert server.ready.startswith(f"serving {tmp_path / path} on http://")
+
+
+def test_a_directory_on_a_unix_socket(core, tmp_path):
+    path = tmp_path / "socket"
+    with serving(core, str(tmp_path), "--unix", str(path)) as server:
+        assert server.ready == f"serving {tmp_path} on {path} ({core.backend} core)\n"
+        with socket.socket(socket.AF_UNIX) as client:
+            client.connect(str(path))
+            client.sendall(b"GET / HTTP/1.0\r\n\r\n")
+            assert received(client, 1 << 20).startswith(b"HTTP/1.1 200 OK\r\n")
+
+
 def test_it_serves_a_class_of_the_user_s(core, tmp_path):
     (tmp_path / "mine.py").write_text(SHOUT)
     with serving(core, "mine:Shout", "--port", "0", cwd=tmp_path) as server, client_of(server) as client:
@@ -137,8 +204,9 @@ def test_an_address_that_cannot_be_had_is_one_line(core, what):
     complains(command(core, "serve", "echo", *options), about)
 
 
-def test_a_port_in_use_is_one_line(core, occupied):
-    complains(command(core, "serve", "echo", "--port", occupied), occupied)
+@pytest.mark.parametrize("what", ["echo", "."])
+def test_a_port_in_use_is_one_line(core, occupied, what):
+    complains(command(core, "serve", what, "--port", occupied), occupied)
 
 
 MISSING = {
@@ -147,7 +215,8 @@ MISSING = {
     "broken:Protocol": "SyntaxError",
     "mine:Missing": "Missing",
     "mine:not_a_class": "not a protocol class",
-    "mine": "package.module:ProtocolClass",
+    "mine": "no directory 'mine'",
+    "mine.py": "no directory 'mine.py'",
     "mine:": "package.module:ProtocolClass",
     ":Shout": "package.module:ProtocolClass",
     "mine:Shout.inner": "inner",
@@ -178,7 +247,9 @@ def test_version_names_the_core(core):
     assert finished.stdout == f"cyreactor {core.__version__} ({core.backend} core)\n"
 
 
-@pytest.mark.parametrize("line", ["", "dance", "serve", "serve echo --port many", "info --backend fast"])
+@pytest.mark.parametrize(
+    "line", ["", "dance", "serve echo lines", "serve echo --port many", "info --backend fast"]
+)
 def test_a_wrong_command_shows_the_usage(core, line):
     finished = command(core, *line.split())
     assert finished.returncode == 2

@@ -56,26 +56,26 @@ async def ask(reader, writer):
     assert await reader.readline() == b"hello\n"
 
 
-async def polite(address, **options):
-    reader, writer = await asyncio.open_connection(*address, **options)
+async def polite(streams, address, **options):
+    reader, writer = await streams.open_connection(*address, **options)
     await ask(reader, writer)
     writer.close()
     await writer.wait_closed()
 
 
-async def rude(address):
+async def rude(streams, address):
     """Leaves with an answer on its way."""
-    reader, writer = await asyncio.open_connection(*address)
+    reader, writer = await streams.open_connection(*address)
     await ask(reader, writer)
     writer.write(b"x" * 100_000)
     writer.transport.abort()
 
 
-async def clients():
-    server = await asyncio.start_server(echo, "127.0.0.1", 0)
+async def clients(streams=asyncio):
+    server = await streams.start_server(echo, "127.0.0.1", 0)
     async with server:
         address = server.sockets[0].getsockname()
-        await asyncio.gather(polite(address), polite(address), rude(address))
+        await asyncio.gather(*(client(streams, address) for client in (polite, polite, rude)))
 
 
 async def cancelled_connects():
@@ -98,9 +98,9 @@ def unused_port():
         return probe.getsockname()[1]
 
 
-async def cancelled_reads():
+async def cancelled_reads(streams=asyncio):
     ours, theirs = socket.socketpair()
-    reader, writer = await asyncio.open_connection(sock=ours)
+    reader, writer = await streams.open_connection(sock=ours)
     reading = asyncio.ensure_future(reader.readline())
     writing = asyncio.ensure_future(flood(writer))
     await asyncio.sleep(0)
@@ -115,6 +115,19 @@ async def flood(writer):
     while True:
         writer.write(b"x" * 100_000)
         await writer.drain()
+
+
+async def dropped_streams(streams):
+    """Nobody closes it, and nobody awaits a read of it any more; nor one that was never begun."""
+    ours, theirs = socket.socketpair()
+    reader, _ = await streams.open_connection(sock=ours)
+    reading = reader.readline()
+    reading.send(None)
+    reader.readexactly(5)
+    del reader, reading, _, ours
+    theirs.close()
+    await asyncio.sleep(0)
+    gc.collect(1)
 
 
 async def cancelled_sock_calls():
@@ -174,19 +187,19 @@ async def upgrade(reader, writer):
     await echo(reader, writer)
 
 
-async def tls():
-    async with await asyncio.start_server(echo, "127.0.0.1", 0, ssl=SERVER_TLS) as server:
+async def tls(streams=asyncio):
+    async with await streams.start_server(echo, "127.0.0.1", 0, ssl=SERVER_TLS) as server:
         address = server.sockets[0].getsockname()
-        await polite(address, ssl=CLIENT_TLS)
-        handshake = asyncio.ensure_future(asyncio.open_connection(*address, ssl=CLIENT_TLS))
+        await polite(streams, address, ssl=CLIENT_TLS)
+        handshake = asyncio.ensure_future(streams.open_connection(*address, ssl=CLIENT_TLS))
         for _ in range(4):
             await asyncio.sleep(0)
         await give_up(handshake)
 
 
-async def start_tls():
-    async with await asyncio.start_server(upgrade, "127.0.0.1", 0) as server:
-        reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+async def start_tls(streams=asyncio):
+    async with await streams.start_server(upgrade, "127.0.0.1", 0) as server:
+        reader, writer = await streams.open_connection(*server.sockets[0].getsockname())
         writer.write(b"TLS, please\n")
         assert await reader.readline() == b"now\n"
         await writer.start_tls(CLIENT_TLS, server_hostname="localhost")
@@ -279,3 +292,18 @@ def test_plain_connections_leave_nothing(core, part):
 @pytest.mark.parametrize("part", [tls, start_tls])
 def test_tls_leaves_nothing(core, part):
     check(core, part, 200)
+
+
+@pytest.mark.parametrize("part", [clients, cancelled_reads])
+def test_native_streams_leave_nothing(core, part):
+    check(core, lambda: part(core), 500)
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore:coroutine 'StreamReader:RuntimeWarning")
+def test_streams_that_nobody_keeps_leave_nothing(core):
+    check(core, lambda: dropped_streams(core), 500)
+
+
+@pytest.mark.parametrize("part", [tls, start_tls])
+def test_tls_on_native_streams_leaves_nothing(core, part):
+    check(core, lambda: part(core), 200)

@@ -67,7 +67,8 @@ def test_tls_from_the_start(core, play, server_side, client_side):
     async def scenario():
         async with await core.start_server(echo, "127.0.0.1", 0, ssl=server_side) as server:
             address = server.sockets[0].getsockname()
-            reader, writer = await core.open_connection(*address, ssl=client_side, server_hostname="localhost")
+            options = {"ssl": client_side, "server_hostname": "localhost"}
+            reader, writer = await core.open_connection(*address, **options)
             assert writer.get_extra_info("ssl_object").version().startswith("TLS")
             assert not writer.can_write_eof()
             writer.write(b"x" * 60_000 + b"\n")

@@ -228,3 +228,21 @@ def test_the_end_of_the_stream_is_read_once(reactor, wires):
     protocol.transport.resume_reading()
     steps(reactor)
     assert protocol.calls == ["made", "eof"]
+
+
+def test_the_rest_of_a_large_read_does_not_make_the_next_one_small(core, reactor):
+    """Lines that fill read after read, and a part of one is left each time; a batch is a read."""
+    line, batches = b"x" * 99 + b"\n", []
+
+    class Batches(core.LineProtocol):
+        def messages_received(self, messages):
+            batches.append(len(messages))
+
+    server = reactor.listen(Batches, "127.0.0.1", 0)
+    with socket.create_connection(server.sockets[0].getsockname()) as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
+        client.setblocking(False)
+        sent = client.send(line * 5000)
+        step_until(reactor, lambda: sum(batches) == sent // 100)
+    server.close()
+    assert len(batches) <= sent // (32 * 1024) + 2

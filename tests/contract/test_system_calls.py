@@ -15,6 +15,8 @@ ROWS = [
     "16 pipelined lines",
     "streams readline echo",
     "native streams readline echo",
+    "HTTP hello",
+    "16 pipelined HTTP requests",
 ]
 
 

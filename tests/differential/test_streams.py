@@ -1,7 +1,7 @@
 """Our stream readers against asyncio's, and against what was fed.
 
-A script of feeds, ends, reads and cancellations is played on asyncio's reader and on both of ours. The results
-are the same but for what ours do on purpose:
+A script of feeds, ends, reads and cancellations is played on asyncio's reader and on both of ours. The
+results are the same but for what ours do on purpose:
 
 - A cancelled ``read(-1)`` has consumed nothing, where asyncio's drops what had come so far.
 - A read that begins when another was just woken, and waits as well, makes the first be refused should that
@@ -21,6 +21,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 LIMIT = 4
+OURS = [load_core(core).StreamReader for core in CORES]
 
 pieces = st.sampled_from([b"a", b"b", b"\n", b"ab", b"a\nb", b"aab\n\n", b"abababab", b"aaaaaaaaaaaa"])
 separators = [b"\n", b"b", b"ab", b"ba\n", b"aab"]
@@ -127,10 +128,13 @@ def outcome(task):
     return type(exc), str(exc).replace("readline()", "readuntil()"), *details
 
 
-def run(make, script, limit=LIMIT):
+def run(makes, script, limit=LIMIT):
+    """For each reader what was seen, and its player."""
+
     async def main():
-        player = Player(make(limit=limit, loop=asyncio.get_running_loop()))
-        return await player.play(script), player
+        loop = asyncio.get_running_loop()
+        players = [Player(make(limit=limit, loop=loop)) for make in makes]
+        return [(await player.play(script), player) for player in players]
 
     return asyncio.run(main())
 
@@ -142,16 +146,12 @@ def apart(script):
         yield from [("step", 2), (name, *arguments), ("step", 1)] if is_read else [(name, *arguments)]
 
 
-def readers():
-    return [load_core(core).StreamReader for core in CORES]
-
-
 @given(script=st.lists(st.one_of(calls, calls, feeds, feeds, steps, steps, cancels, ends), max_size=30))
 def test_as_asyncios(script):
     script = list(apart(script))
-    expected, _ = run(asyncio.StreamReader, script)
-    for make in readers():
-        assert run(make, script)[0] == expected
+    (expected, _), *others = run([asyncio.StreamReader, *OURS], script)
+    for found, _ in others:
+        assert found == expected
 
 
 @given(
@@ -161,26 +161,31 @@ def test_as_asyncios(script):
 )
 def test_to_the_end_as_asyncios(before, during, reading):
     script = [*before, reading, ("step", 2), *during, ("end",), ("step", 30)]
-    expected, _ = run(asyncio.StreamReader, script)
-    for make in readers():
-        found, _ = run(make, script)
+    (expected, _), *others = run([asyncio.StreamReader, *OURS], script)
+    for found, _ in others:
         assert found[-1] == expected[-1]
 
 
 @pytest.mark.parametrize(("limit", "some"), [(LIMIT, counted), (1000, calls)])
 @given(data=st.data())
 def test_no_byte_is_lost_or_repeated(limit, some, data):
-    """What the reads gave, in the order of their ends, and what is left is what was fed, whoever was cancelled."""
+    """What the reads gave, in the order of their ends, and what is left is what was fed."""
     any_step = st.one_of(some, some, to_the_end, feeds, feeds, steps, steps, cancels, st.just(("end",)))
     script = data.draw(st.lists(any_step, max_size=40))
-    for make in readers():
-        _, player = run(make, script, limit)
+    for _, player in run(OURS, script, limit):
         assert b"".join(player.taken) + player.reader._buffer == player.fed
 
 
-@pytest.mark.parametrize("core", CORES)
-def test_what_differs_on_purpose(core):
+def test_what_differs_on_purpose():
     """The examples for the head of this file."""
     script = [("read", -1), ("step", 2), ("feed", b"ab"), ("step", 2), ("cancel",)]
-    assert run(load_core(core).StreamReader, script)[1].reader._buffer == b"ab"
-    assert run(asyncio.StreamReader, script)[1].reader._buffer == b""
+    asyncios, *ours = (player.reader for _, player in run([asyncio.StreamReader, *OURS], script))
+    assert asyncios._buffer == b""
+    assert [reader._buffer for reader in ours] == [b"ab"] * len(OURS)
+    step = ("step", 3)
+    script = [("readline",), step, ("readline",), ("feed", b"a"), step, ("feed", b"\n"), step]
+    asyncios, *ours = (trace[-2] for trace, _ in run([asyncio.StreamReader, *OURS], script))
+    assert asyncios == ([b"a\n", "waiting"], 0, False)  # for ever
+    for (refused, answer), *_ in ours:
+        assert refused[0] is RuntimeError
+        assert answer == b"a\n"

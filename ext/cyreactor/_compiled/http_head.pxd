@@ -45,8 +45,10 @@ cdef class Request(Message):
     cdef uint32_t path_size
     cdef bint connects               # the method is CONNECT
     cdef bint host                   # Host came
-    cdef int expects                 # of Expect
+    cdef bint expecting              # Expect says 100-continue
 
+    cdef bint is_ordinary(self) except -1
+    cdef int take_expectation(self, const char* value, Py_ssize_t size) except -1
     cdef int take_host(self, const char* value, Py_ssize_t size) except -1
 
 

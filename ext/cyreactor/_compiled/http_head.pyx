@@ -16,7 +16,7 @@ from libc.stdint cimport int64_t
 from libc.stdlib cimport free, malloc, realloc
 from libc.string cimport memcmp, memcpy
 
-from .http_lines cimport CLOSE, CONTINUE, HOST, KEEP_ALIVE, KIND, UPGRADE, Field, options_of, same
+from .http_lines cimport CLOSE, HOST, KEEP_ALIVE, KIND, UPGRADE, Field, options_of, same
 
 from cyreactor import _faults as faults
 from cyreactor import limits
@@ -26,6 +26,7 @@ cdef extern from "Python.h":
     const char* PyUnicode_AsUTF8AndSize(object text, Py_ssize_t* size) except NULL
 
 cdef int LENGTH_DIGITS = limits.LENGTH_DIGITS
+cdef Py_ssize_t KNOWN_SIZE = 32  # of the names that are remembered, to bound what that takes
 
 
 @cython.no_gc
@@ -154,8 +155,7 @@ cdef class Headers:
         return PyBytes_FromStringAndSize(self.text + self.fields[i].value, self.fields[i].value_size)
 
     cdef tuple pair(self, Py_ssize_t i):
-        name = PyBytes_FromStringAndSize(self.text + self.fields[i].name, self.fields[i].name_size)
-        return name, self.value(i)
+        return known_name(self.text + self.fields[i].name, self.fields[i].name_size), self.value(i)
 
     cdef list pairs(self):
         cdef Py_ssize_t i
@@ -163,6 +163,21 @@ cdef class Headers:
 
 
 Sequence.register(Headers)
+
+# Names of fields as they came last, for the few that every message has: no name is made twice in a row.
+cdef list KNOWN = [b""] * 256
+
+
+cdef bytes known_name(const char* name, Py_ssize_t size):
+    """The name, which has a byte at least."""
+    cdef Py_ssize_t slot = (size * 31 + name[0] * 7 + name[size >> 1] * 3 + name[size - 1]) & 255
+    cdef bytes found = <bytes> KNOWN[slot]
+    if PyBytes_GET_SIZE(found) != size or memcmp(PyBytes_AS_STRING(found), name, size) != 0:
+        found = PyBytes_FromStringAndSize(name, size)
+        if size <= KNOWN_SIZE:
+            KNOWN[slot] = found
+    return found
+
 
 cdef Headers NO_HEADERS = Headers()
 
@@ -294,15 +309,32 @@ cdef class Request(Message):
     @property
     def expects_continue(self):
         """Whether the client waits for 100 (Continue) before it sends the body (RFC 9110, 10.1.1)."""
-        return bool(self.expects & CONTINUE and self.minor >= 1 and (self.chunked or self.length > 0))
+        return self.expecting and (self.chunked or self.length > 0)
+
+    @property
+    def ordinary(self):
+        """Whether the framing of an answer depends on nothing but the answer: HTTP/1.1, on a
+        connection that goes on, and neither HEAD nor CONNECT."""
+        return self.is_ordinary()
+
+    cdef bint is_ordinary(self) except -1:
+        return self.minor >= 1 and self.stays() and not self.connects and self.method != "HEAD"
 
     cdef int take_field(self, const char* head, const Field* field) except -1:
         if field.name_size == 4 and same(head + field.name, "host", 4):
             self.headers.add(field)
             return self.take_host(head + field.value, field.value_size)
         if field.name_size == 6 and same(head + field.name, "expect", 6):
-            self.expects |= options_of(head + field.value, field.value_size)
+            self.take_expectation(head + field.value, field.value_size)
         return Message.take_field(self, head, field)
+
+    cdef int take_expectation(self, const char* value, Py_ssize_t size) except -1:
+        if self.minor < 1:
+            return 0  # to be ignored (RFC 9110, 10.1.1)
+        if size != 12 or not same(value, "100-continue", 12):
+            raise HTTPError("nothing but 100-continue can be expected", 417)
+        self.expecting = True
+        return 0
 
     cdef int take_host(self, const char* value, Py_ssize_t size) except -1:
         cdef Py_ssize_t i

@@ -10,11 +10,10 @@ cdef struct Field:
     uint32_t value_size
 
 
-cdef enum Option:                    # what Connection and Expect can list, as bits
+cdef enum Option:                    # what Connection can list, as bits
     CLOSE = 1
     KEEP_ALIVE = 2
     UPGRADE = 4
-    CONTINUE = 8
 
 
 cdef enum Kind:                      # what a byte may be part of, as bits

@@ -75,8 +75,6 @@ cdef int option_of(const char* name, Py_ssize_t size) noexcept:
         return KEEP_ALIVE
     if size == 7 and same(name, "upgrade", 7):
         return UPGRADE
-    if size == 12 and same(name, "100-continue", 12):
-        return CONTINUE
     return 0
 
 

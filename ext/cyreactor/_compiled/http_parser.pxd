@@ -29,6 +29,7 @@ cdef class Parser(Framer):
     cdef readonly Py_ssize_t max_headers
     cdef readonly int64_t max_body
     cdef public bint held            # nothing is delivered while it is set
+    cdef bint pulled                 # the protocol takes the messages itself
     cdef bint ended                  # no more bytes will come
     cdef Stage stage
     cdef Message message             # the one that is being received, from its first line on

@@ -102,6 +102,11 @@ cdef class Parser(Framer):
             return None
         return self.message if self.message.expects_continue else None
 
+    @property
+    def receiving(self):
+        """The message whose head is complete and whose body is not; None where it is streamed."""
+        return None if self.streaming or self.stage == HEAD or self.stage == OVER else self.message
+
     def expect_raw(self, count):
         """HTTP has no raw blocks: raises TypeError."""
         raise TypeError("an HTTP parser has no raw blocks")
@@ -112,12 +117,21 @@ cdef class Parser(Framer):
 
     # --- as a sink ---
 
+    def attach(self, protocol, transport):
+        """Connect the two. A protocol with a method ``messages_ready`` is called once a read, and takes
+        what there is by iterating over the parser."""
+        Framer.attach(self, protocol, transport)
+        self.pulled = hasattr(protocol, "messages_ready")
+
     cdef int receive(self, object message) except -1:
         """Call the protocol's method for a message."""
         return 0
 
     cdef int deliver(self) except -1:
         receiver = self.receiver
+        if self.pulled and receiver is not None and not self.halted:
+            receiver.messages_ready()
+            return 0
         while receiver is not None and not self.halted:
             received = self.cut()
             if received is NOTHING:

@@ -10,6 +10,7 @@ cdef class Intake(Sink):
     cdef bint lent                   # base is the scratch of a read, not `own`
     cdef char* own                   # malloc'd; NULL while nothing is kept
     cdef Py_ssize_t capacity         # of own
+    cdef Py_ssize_t latest           # bytes of the last read
     cdef Py_ssize_t needed           # bytes from start on that something waits for, 0 if unknown
 
     cdef int deliver(self) except -1

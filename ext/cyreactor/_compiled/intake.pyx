@@ -59,13 +59,14 @@ cdef class Intake(Sink):
             return scratch
         self.make_room(max(
             min(self.needed - pending, ANNOUNCED_ROOM),
-            min(max(pending, SMALL_READ), READ_SIZE),
+            min(max(pending, 2 * self.latest, SMALL_READ), READ_SIZE),  # who sent much has more to send
         ))
         size[0] = min(self.capacity - self.end, READ_SIZE)
         return self.base + self.end
 
     cdef int commit(self, Py_ssize_t count) except -1:
         self.end += count
+        self.latest = count
         try:
             self.deliver()
         except FramingError as exc:

@@ -39,7 +39,7 @@ cdef class Reading:
     cdef StreamReader reader           # None when it is over
     cdef Kind kind
     cdef bint begun                  # somebody awaits it
-    cdef object asked                # the argument: a number, or separators, once begun in a tuple, shortest first
+    cdef object asked                # the argument: a number; or separators, once begun the shortest first
     cdef Py_ssize_t count            # that number, once begun
     cdef object future               # of the reader, since it waits
     cdef object waiting              # its iterator

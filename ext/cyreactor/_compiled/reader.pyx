@@ -151,7 +151,7 @@ cdef class StreamReader(Intake):
         return reading(self, NEXT_LINE, None)
 
     def _take_back(self):
-        """Everything that was not read, for another reader of the transport, which is not held back for it."""
+        """Everything that was not read, for another reader. The transport is not held back for it any more."""
         self._paused = False
         return self.cut(self.end - self.start)
 
@@ -255,6 +255,8 @@ cdef class StreamReader(Intake):
 
 cdef tuple ordered(object separator):
     """What to search for, the shortest first."""
+    if type(separator) is bytes and separator:
+        return (separator,)
     given = separator if isinstance(separator, tuple) else (separator,)
     found = tuple(sorted((bytes(memoryview(item)) for item in given), key=len))
     if not found:

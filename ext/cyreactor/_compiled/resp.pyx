@@ -36,7 +36,6 @@ cdef Py_ssize_t RESP_ELEMENTS = limits.RESP_ELEMENTS
 cdef Py_ssize_t RESP_HEADER_LIMIT = limits.RESP_HEADER_LIMIT
 cdef Py_ssize_t RESP_LINE_LIMIT = limits.RESP_LINE_LIMIT
 cdef Py_ssize_t RESP_MESSAGE_LIMIT = limits.RESP_MESSAGE_LIMIT
-cdef Py_ssize_t READ_SIZE = limits.READ_SIZE
 
 cdef object NOTHING = NOTHING_YET
 cdef object REPLY_ERROR = ReplyError
@@ -105,9 +104,6 @@ cdef class Parser(Framer):
             raise
         finally:
             self.parsing = False
-        if message is NOTHING and self.start > READ_SIZE // 2:
-            # Who filled a read will fill the next: do not let the rest of this one make it a small one.
-            self.needed = max(self.needed, self.end - self.start + READ_SIZE)
         return message
 
     cdef object parse(self):

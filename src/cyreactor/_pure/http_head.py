@@ -185,7 +185,13 @@ class Request(Message):
     @property
     def expects_continue(self) -> bool:
         """Whether the client waits for 100 (Continue) before it sends the body (RFC 9110, 10.1.1)."""
-        return self._continue and self.version[1] >= 1 and (self.chunked or bool(self.content_length))
+        return self._continue and (self.chunked or bool(self.content_length))
+
+    @property
+    def ordinary(self) -> bool:
+        """Whether the framing of an answer depends on nothing but the answer: HTTP/1.1, on a
+        connection that goes on, and neither HEAD nor CONNECT."""
+        return self.version[1] >= 1 and self.keep_alive and self.method not in ("HEAD", "CONNECT")
 
     def _take_host(self, value: bytes) -> None:
         if self._host:
@@ -195,7 +201,11 @@ class Request(Message):
         self._host = True
 
     def _take_expect(self, value: bytes) -> None:
-        self._continue = self._continue or b"100-continue" in options(value)
+        if self.version[1] < 1:
+            return  # to be ignored (RFC 9110, 10.1.1)
+        if value.lower() != b"100-continue":
+            raise HTTPError("nothing but 100-continue can be expected", 417)
+        self._continue = True
 
     def _take_end(self) -> None:
         if not self._host and self.version[1] >= 1:

@@ -68,7 +68,7 @@ class Parser(Framer):
 
     __slots__ = (
         "ended", "extensions", "gathered", "held", "left", "line", "max_body", "max_head", "max_headers",
-        "max_line", "message", "received", "skipped", "stage", "streaming", "told", "trailers",
+        "max_line", "message", "pulled", "received", "skipped", "stage", "streaming", "told", "trailers",
     )  # fmt: skip
 
     def __init__(
@@ -87,6 +87,7 @@ class Parser(Framer):
         self.max_headers = bounded("max_headers", max_headers, 1, MOST)
         self.max_body = bounded("max_body", max_body, 0, MOST_BODY)
         self.held = False  # nothing is delivered while it is set
+        self.pulled = False  # the protocol takes the messages itself
         self.ended = False  # no more bytes will come
         self._start_over()
 
@@ -124,6 +125,11 @@ class Parser(Framer):
             return None
         return self.message
 
+    @property
+    def receiving(self) -> Any:
+        """The message whose head is complete and whose body is not; None where it is streamed."""
+        return None if self.streaming or self.stage in (Stage.HEAD, Stage.OVER) else self.message
+
     def expect_raw(self, count: int) -> None:
         """HTTP has no raw blocks: raises TypeError."""
         raise TypeError("an HTTP parser has no raw blocks")
@@ -134,12 +140,21 @@ class Parser(Framer):
 
     # --- as a sink ---
 
+    def attach(self, protocol: Any, transport: Any) -> None:
+        """Connect the two. A protocol with a method ``messages_ready`` is called once a read, and takes
+        what there is by iterating over the parser."""
+        super().attach(protocol, transport)
+        self.pulled = hasattr(protocol, "messages_ready")
+
     def _receive(self, message: Any) -> None:
         """Call the protocol's method for a message."""
         raise NotImplementedError
 
     def _deliver(self) -> None:
         receiver = self.receiver
+        if self.pulled and receiver is not None and not self.halted:
+            receiver.messages_ready()
+            return
         while receiver is not None and not self.halted:
             received = self._cut_next()
             if received is NOTHING:

@@ -168,7 +168,7 @@ class StreamReader(Intake):
         return line
 
     def _take_back(self) -> bytes:
-        """Everything that was not read, for another reader of the transport, which is not held back for it."""
+        """Everything that was not read, for another reader. The transport is not held back for it any more."""
         self._paused = False
         return self._cut(len(self.data) - self.start)
 
@@ -265,6 +265,8 @@ class StreamReader(Intake):
 
 def _ordered(separator: bytes | tuple[bytes, ...]) -> tuple[bytes, ...]:
     """What to search for, the shortest first."""
+    if type(separator) is bytes and separator:
+        return (separator,)
     given = separator if isinstance(separator, tuple) else (separator,)
     found = tuple(sorted((bytes(memoryview(item)) for item in given), key=len))
     if not found:
