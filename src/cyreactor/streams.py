@@ -1,7 +1,13 @@
 """Streams for coroutines: ``asyncio.streams`` with a reader that the connection reads into.
 
-The same signatures, the same results, the same errors. Different are the cost, and that a read that
-was cancelled has consumed nothing: the next one finds all of it, ``read(-1)`` included.
+The same signatures, the same results, the same errors. Different are the cost, and:
+
+- A read that was cancelled has consumed nothing: the next one finds all of it, ``read(-1)`` included.
+- A second read that has to wait is always refused, by the name of its method; asyncio may forget it.
+- ``start_tls`` takes what was received and not read for the beginning of the handshake, never for what
+  the peer said in secret afterwards.
+- A ``client_connected_cb`` that fails is reported and its connection closed, a plain function as well as a
+  coroutine, on every version of Python.
 
 On cyreactor's loops the reader is the connection's sink; on any other asyncio loop, and over TLS, it is
 fed by ``data_received``.

@@ -151,7 +151,7 @@ cdef class StreamReader(Intake):
         return reading(self, NEXT_LINE, None)
 
     def _take_back(self):
-        """Everything that was not read, for another reader. The transport is not held back for it any more."""
+        """What was not read, for another reader. The transport is not held back for it any more."""
         self._paused = False
         return self.cut(self.end - self.start)
 

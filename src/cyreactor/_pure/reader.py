@@ -168,7 +168,7 @@ class StreamReader(Intake):
         return line
 
     def _take_back(self) -> bytes:
-        """Everything that was not read, for another reader. The transport is not held back for it any more."""
+        """What was not read, for another reader. The transport is not held back for it any more."""
         self._paused = False
         return self._cut(len(self.data) - self.start)
 
