@@ -16,6 +16,7 @@ import threading
 from asyncio import SelectorEventLoop, base_events, events
 from collections.abc import Callable, Coroutine, Iterable, Iterator
 from contextlib import contextmanager
+from contextvars import Context
 from typing import Any, Self, TypeVar
 from weakref import WeakSet
 
@@ -216,10 +217,11 @@ class Reactor(SocketCalls, loop.Loop, SelectorEventLoop):
         *,
         extra: dict[str, Any] | None = None,
         server: asyncio.Server | None = None,
+        context: Context | None = None,
     ) -> Transport:
         self._ensure_fd_no_transport(sock)
         _set_nodelay(sock)
-        transport = Transport(self, sock, protocol, server)
+        transport = _in(context, Transport, self, sock, protocol, server)
         transport._remember(extra)
         for name in ("socket", "sockname", "peername"):  # while they are surely there
             transport.get_extra_info(name)
@@ -315,12 +317,13 @@ class Reactor(SocketCalls, loop.Loop, SelectorEventLoop):
         server_hostname: str | None = None,
         extra: dict[str, Any] | None = None,
         server: asyncio.Server | None = None,
+        context: Context | None = None,
         **timeouts: Any,
     ) -> Any:
         secured = TLSProtocol(
             self, protocol, sslcontext, waiter, server_side, server_hostname, **timeouts
         )
-        self._make_socket_transport(rawsock, secured, extra=extra, server=server)
+        self._make_socket_transport(rawsock, secured, extra=extra, server=server, context=context)
         return secured._app_transport
 
     def _start_serving(
@@ -332,6 +335,7 @@ class Reactor(SocketCalls, loop.Loop, SelectorEventLoop):
         backlog: int = 100,
         ssl_handshake_timeout: float | None = None,
         ssl_shutdown_timeout: float | None = None,
+        context: Context | None = None,
     ) -> None:
         factory = protocol_factory
         if sslcontext is not None:
@@ -348,7 +352,7 @@ class Reactor(SocketCalls, loop.Loop, SelectorEventLoop):
                 )
 
         _set_nodelay(sock)  # accepted connections inherit it
-        accepting = listener.Listener(self, sock, factory, Transport, server, backlog)
+        accepting = _in(context, listener.Listener, self, sock, factory, Transport, server, backlog)
         self._listeners[sock.fileno()] = accepting
         accepting.start()
 
@@ -387,6 +391,11 @@ def _disown_all() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_disown_all)
+
+
+def _in(context: Context | None, make: Callable[..., T], *arguments: Any) -> T:
+    """Make what keeps a copy of the context that it is made in; asyncio of 3.15 hands one over."""
+    return make(*arguments) if context is None else context.run(make, *arguments)
 
 
 def _read_too_far(protocol: Any) -> bytes:
