@@ -105,6 +105,8 @@ class Exchanges(Receiver):
         self.note(piece)
 
     def body_ended(self, trailers: Any) -> None:
+        if self.declines:
+            self.parser.held = False
         self.note(("End", list(trailers)))
 
     def continue_expected(self, request: Any) -> None:
