@@ -26,8 +26,8 @@ WORKLOADS = {
     "16 lines, LineProtocol": ("framed-lines", 10, 1024, 16, 1024),
     "streams readline, 10 connections": ("streams", 10, 64, 1, 64),
     "streams readline, cyreactor.streams": ("streams native", 10, 64, 1, 64),
-    "100 lines a packet, streams": ("lines-100", 10, 6400, 100, 64),
-    "100 lines a packet, our own streams": ("lines-100 native", 10, 6400, 100, 64),
+    "100 lines a packet, asyncio.streams": ("lines-100", 10, 6400, 100, 64),
+    "100 lines a packet, cyreactor.streams": ("lines-100 native", 10, 6400, 100, 64),
 }
 
 
