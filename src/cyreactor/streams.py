@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
         _loop: asyncio.AbstractEventLoop
         _client_connected_cb: Any
+        _closed: asyncio.Future[None]
         _connection_lost: bool
         _over_ssl: bool
         _paused: bool
@@ -131,6 +132,11 @@ class StreamProtocol(Protocol):
         if asyncio.iscoroutine(serving):
             self._task = self._loop.create_task(serving)
             self._task.add_done_callback(lambda task: self._served(task, transport))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        if exc is not None and not self._closed.cancelled():
+            self._closed.exception()  # whoever wants it waits for the end; asyncio sees to it in __del__ only
 
     def _served(self, task: asyncio.Task[None], transport: Any) -> None:
         """The coroutine of a connection ended: one that failed takes the connection with it."""

@@ -399,3 +399,19 @@ def test_streams_that_nobody_keeps_end_as_asyncios(core, drive, case):
             assert told
 
     drive(scenario)
+
+
+def test_an_end_that_nobody_waits_for_is_not_reported(core, reactor, wires):
+    """The exception belongs to wait_closed; a stream that is dropped without it has nothing to report."""
+
+    async def scenario():
+        ours, theirs = wires.pair()
+        reader, writer = await core.open_connection(sock=ours)
+        closed = writer._protocol._closed
+        writer.transport._force_close(ConnectionResetError("gone"))
+        await asyncio.sleep(0.01)
+        return closed
+
+    closed = reactor.run_until_complete(scenario())
+    assert isinstance(closed._exception, ConnectionResetError)
+    assert not closed._log_traceback
