@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 from . import LineProtocol, Protocol, __version__, backend, serve
+from ._backend import MODULES
 from .http import FileProtocol
 
 HTTP_PORT, PORT = 8000, 9000
@@ -137,7 +138,8 @@ def _restart(wanted: str, arguments: list[str]) -> NoReturn:
 
 
 def _try_backend(name: str) -> None:
-    importlib.import_module(f"cyreactor._{name}.loop")
+    for module in MODULES:
+        importlib.import_module(f"cyreactor._{name}.{module}")
 
 
 def _serve(options: argparse.Namespace) -> int:
@@ -232,6 +234,8 @@ def _descriptor_limit() -> str:
 def _why_not_compiled() -> str:
     try:
         _try_backend("compiled")
+    except ModuleNotFoundError as exc:
+        return f"not in this installation ({exc.name}); CPython on Linux has it, by a wheel or a C compiler"
     except ImportError as exc:
         return f"not available: {exc}"
     return "available, not chosen"

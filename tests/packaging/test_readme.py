@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import signal
 import socket
@@ -10,7 +9,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+from command_line import environment
+
+import cyreactor
+
 ROOT = Path(__file__).parents[2]
+PACKAGE = Path(cyreactor.__file__).parent
 
 
 def blocks(language):
@@ -18,15 +22,14 @@ def blocks(language):
     return re.findall(rf"^```{language}\n(.*?)^```", readme, re.DOTALL | re.MULTILINE)
 
 
-def test_the_example_serves(tmp_path):
+def test_the_example_serves(core, tmp_path):
     code = blocks("python")[0]
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     script = tmp_path / "example.py"
     script.write_text(code.replace("9000", str(port)))
-    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
-    with subprocess.Popen([sys.executable, str(script)], env=environment) as server:
+    with subprocess.Popen([sys.executable, str(script)], env=environment(core)) as server:
         try:
             with connect(port) as client:
                 client.sendall(b"hello\n")
@@ -54,4 +57,5 @@ def test_commands_are_one_line_each():
 
 def test_files_that_it_names_are_there():
     for name in re.findall(r"^\| `([\w./]+)`", (ROOT / "README.md").read_text(), re.MULTILINE):
-        assert any((ROOT / base / name).exists() for base in ("", "src/cyreactor")), name
+        place = name.removeprefix("src/cyreactor/")  # which is somewhere else once it is installed
+        assert (PACKAGE / place).exists() or (ROOT / name).exists(), name
