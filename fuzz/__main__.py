@@ -16,7 +16,7 @@ from pathlib import Path
 
 from .build import ROOT, build
 
-TARGETS = ("framing", "http", "resp", "streams")
+TARGETS = ("framing", "http", "http_server", "resp", "streams")
 FOLDER = ROOT / "build" / "fuzz"
 LONGEST = 1024  # bytes of an input
 ATHERIS = find_spec("atheris")
@@ -44,7 +44,7 @@ def fuzz(target: str, seconds: int) -> int:
     for folder in (kept, found, grown):
         folder.mkdir(parents=True, exist_ok=True)
     options = [f"-max_total_time={seconds}", f"-max_len={LONGEST}", f"-artifact_prefix={found}/"]
-    words = ROOT / "fuzz" / f"{target}.dict"
+    words = ROOT / "fuzz" / f"{target.partition('_')[0]}.dict"
     if words.exists():
         options.append(f"-dict={words}")
     code = run(target, *options, "-print_final_stats=1", str(grown), str(kept))

@@ -18,7 +18,7 @@ FILES = ["setup.py", "pyproject.toml", "README.md", "LICENSE"]
 FLAGS = "-O1 -g -fno-omit-frame-pointer -fno-wrapv -fno-sanitize-recover=all -fno-sanitize=pointer-overflow"
 
 # The modules whose branches lead a fuzzer: others would make it collect what the loop happens to do.
-HTTP = ("http_lines", "http_head", "http_parser", "http")
+HTTP = ("http_lines", "http_head", "http_parser", "http", "http_exchange")
 PARSERS = ("intake", "framing", *HTTP, "resp", "resp_encoding", "reader")
 
 

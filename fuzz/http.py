@@ -94,9 +94,12 @@ class Exchanges(Receiver):
         super().__init__(parser, habits)
         self.declines, self.error = declines, error
 
-    def request_received(self, message: Any) -> None:
+    def note(self, *items: Any) -> None:
         if self.declines:
             self.parser.held = False
+        super().note(*items)
+
+    def request_received(self, message: Any) -> None:
         self.note(told(message))
 
     response_received = request_received
