@@ -1,4 +1,4 @@
-"""Every test that takes the fixture ``core`` runs on both cores.
+"""Every test that takes the fixture ``core`` runs on both cores, those of readiness on every selector too.
 
 Nothing is skipped: where the compiled core is missing its tests fail, unless the whole run is meant
 for the pure core (``CYREACTOR_BACKEND=pure``).
@@ -7,10 +7,11 @@ for the pure core (``CYREACTOR_BACKEND=pure``).
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from types import ModuleType
 
 import pytest
-from cores import CORES, load_core
+from cores import CORES, SELECTORS, load_core
 from hypothesis import settings
 from streams_kit import LOOPS, Wires, driver, player, said, steps
 
@@ -29,11 +30,36 @@ settings.register_profile("short", settings.get_profile("cyreactor"), max_exampl
 settings.load_profile("cyreactor")
 
 
-@pytest.fixture(scope="session", params=CORES)
+# What a selector has a part in, beside the platform's own: select, poll, kqueue.
+ON_EVERY_SELECTOR = {
+    "test_datagrams",
+    "test_descriptors",
+    "test_ending",
+    "test_eof",
+    "test_errors",
+    "test_fork_and_threads",
+    "test_reading",
+    "test_scheduling",
+    "test_servers",
+    "test_sock_calls",
+    "test_streams",
+    "test_writing",
+}
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    chosen = any(mark.args[0] == "core" for mark in metafunc.definition.iter_markers("parametrize"))
+    if "core" in metafunc.fixturenames and not chosen:
+        everywhere = Path(metafunc.module.__file__).stem in ON_EVERY_SELECTOR
+        legs = [*CORES, *SELECTORS] if everywhere else CORES
+        metafunc.parametrize("core", legs, indirect=True, scope="session")
+
+
+@pytest.fixture(scope="session")
 def core(request: pytest.FixtureRequest) -> ModuleType:
-    """The package on the compiled, then on the pure core."""
+    """The package on the compiled, then on the pure core, then on that with other selectors."""
     package = load_core(request.param)
-    assert package.backend == request.param
+    assert package.backend == ("pure" if request.param in SELECTORS else request.param)
     return package
 
 

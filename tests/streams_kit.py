@@ -7,6 +7,8 @@ import importlib.util
 import socket
 import struct
 
+from cyreactor import testing
+
 # Where a framed protocol runs: on the reactor the connection reads into the framer, elsewhere data_received
 # feeds it.
 LOOPS = ["reactor", "asyncio"]
@@ -14,42 +16,35 @@ if importlib.util.find_spec("uvloop"):
     LOOPS.append("uvloop")
 
 
-class Recorder(asyncio.Protocol):
-    """Writes down what is called, in order."""
+# The callbacks, as tests write them.
+SHORT = {
+    "connection_made": "made",
+    "data_received": "data",
+    "eof_received": "eof",
+    "pause_writing": "pause",
+    "resume_writing": "resume",
+    "connection_lost": "lost",
+}
 
-    def __init__(self):
-        self.calls = []
-        self.received = b""
+
+class Recorder(testing.Recorder):
+    """Writes down what is called, in order and in short; ``lost`` is a future for the end."""
+
+    def __init__(self, **options):
+        super().__init__(**options)
         self.lost = asyncio.get_running_loop().create_future()
 
-    def connection_made(self, transport):
-        self.transport = transport
-        self.calls.append("made")
-
-    def data_received(self, data):
-        self.received += data
-        self.calls.append("data")
-
-    def eof_received(self):
-        self.calls.append("eof")
-
-    def pause_writing(self):
-        self.calls.append("pause")
-
-    def resume_writing(self):
-        self.calls.append("resume")
-
-    def connection_lost(self, exc):
-        self.calls.append("lost")
-        self.lost.set_result(exc)
+    def called(self, name, *args):
+        self.calls.append(SHORT[name])
+        if name == "connection_lost":
+            self.lost.set_result(*args)
 
 
 class HalfOpen(Recorder):
     """Goes on writing after the peer's end of stream."""
 
-    def eof_received(self):
-        super().eof_received()
-        return True
+    def __init__(self):
+        super().__init__(half_open=True)
 
 
 def recording_lines(core, **options):
@@ -193,6 +188,8 @@ class Wires:
         for transport in self.transports:
             transport.abort()
         for sock in self.sockets:
+            if sock.fileno() >= 0 and not self.reactor.is_closed():
+                self.reactor.remove_reader(sock)  # poll() reports a closed descriptor for ever
             sock.close()
 
 

@@ -63,6 +63,11 @@ LOST_WRITES_BEFORE_WARNING = 5
 COALESCE_AFTER = 2
 COALESCE_MEMORY = 4
 
+# For tests. Iterations without a wait after which a reactor that never comes to rest is given up: a second or
+# so. Bytes under way in one direction between two protocols in memory, as in a kernel's buffer.
+ITERATIONS_TO_REST = 100_000
+LINK_WINDOW = 64 * 1024
+
 # HTTP/1.1, in bytes without line ends: a request line or a field line (what Apache and nginx allow;
 # RFC 9112 asks for 8000), a whole head or trailer section, the fields in one, and a chunk's size with
 # its extensions, which nobody uses but who wants to hide something.

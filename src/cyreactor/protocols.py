@@ -11,10 +11,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from functools import cached_property
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal
 from typing import Protocol as Structural
 
 from . import framing
+from ._typing import M, M_co
 from .errors import FramingError
 from .limits import MESSAGE_LIMIT
 
@@ -34,21 +35,23 @@ class DatagramProtocol(asyncio.DatagramProtocol):
     """Datagrams: override ``datagram_received(data, addr)`` and ``error_received(exc)``."""
 
 
-class AnyFramer(Structural):
-    """What a framer must have, to write one of your own in Python."""
+class AnyFramer(Structural[M_co]):
+    """What a framer must have, to write one of your own in Python; ``M_co`` is the type of its messages."""
 
     def feed(self, data: bytes) -> None:
         """Append bytes of the stream."""
 
-    def next_message(self) -> Any:
+    def next_message(self) -> M_co | None:
         """The next whole message, None while it is incomplete; FramingError where it goes wrong."""
 
     def frame(self, message: Any) -> bytes:
         """The message as it goes over the wire; ValueError for one that cannot."""
 
 
-class FramedProtocol(Protocol):
+class FramedProtocol(Protocol, Generic[M]):
     """Whole messages: override ``message_received(message)``, answer with ``send_message(message)``.
+
+    For the type checker ``FramedProtocol[M]`` receives messages of type ``M``, which its framer makes.
 
     A protocol that defines ``messages_received(messages)`` gets that instead, once with a list of all
     the messages that arrived together: one call where there would be many. The list holds at least
@@ -69,11 +72,11 @@ class FramedProtocol(Protocol):
     transport: Any = None
     _paused = False
 
-    def make_framer(self) -> AnyFramer:
+    def make_framer(self) -> AnyFramer[M]:
         """The framer of one connection: override this for a framing of your own."""
         raise NotImplementedError(f"{type(self).__name__} must say how it is framed: override make_framer()")
 
-    def message_received(self, message: Any) -> None:
+    def message_received(self, message: M, /) -> None:
         """A whole message came."""
 
     def receive_raw(self, count: int) -> None:
@@ -84,7 +87,7 @@ class FramedProtocol(Protocol):
         """
         self.framer.expect_raw(count)  # type: ignore[attr-defined]  # a framer of one's own may have it too
 
-    def raw_received(self, data: bytes) -> None:
+    def raw_received(self, data: bytes, /) -> None:
         """The block came that ``receive_raw`` asked for."""
 
     def send_message(self, message: Any) -> None:
@@ -95,7 +98,7 @@ class FramedProtocol(Protocol):
         self.transport.write(self.framer.frame(message))
 
     @cached_property
-    def framer(self) -> AnyFramer:
+    def framer(self) -> AnyFramer[M]:
         """This connection's framer."""
         return self.make_framer()
 
@@ -107,7 +110,7 @@ class FramedProtocol(Protocol):
         self.transport = transport
         if type(self).data_received is not FramedProtocol.data_received:
             return None
-        framer = self.framer
+        framer: Any = self.framer
         if not isinstance(framer, framing.Framer):
             return None
         framer.attach(self, transport)
@@ -138,7 +141,7 @@ class FramedProtocol(Protocol):
 
     def _next(self) -> tuple[Callable[[Any], Any], Any]:
         """A callback and what comes next for it."""
-        framer = self.framer
+        framer: Any = self.framer
         batches: Callable[[list[Any]], Any] | None = getattr(self, "messages_received", None)
         if isinstance(framer, framing.Framer):
             if framer.expects_raw:
@@ -171,56 +174,61 @@ class FramedProtocol(Protocol):
         if self._paused:
             self._paused = False
             self.transport.resume_reading()
-            asyncio.get_running_loop().call_soon(self._deliver_held)
-
-    def _deliver_held(self) -> None:
-        if getattr(self.framer, "receiver", None) is None:
-            self._deliver()
+            if getattr(self.framer, "receiver", None) is None:  # else the connection does it
+                asyncio.get_running_loop().call_soon(self._deliver)
 
 
-class LineProtocol(FramedProtocol):
+class BytesProtocol(FramedProtocol[bytes]):
+    """What protocols have in common whose messages are bytes."""
+
+    if TYPE_CHECKING:
+
+        def send_message(self, message: bytes | bytearray | memoryview) -> None: ...
+
+
+class LineProtocol(BytesProtocol):
     """Lines, each without its end (LF, or CR LF), as bytes."""
 
     max_length: ClassVar[int] = MESSAGE_LIMIT  # bytes of a line, its end not counted
 
-    def make_framer(self) -> AnyFramer:
+    def make_framer(self) -> AnyFramer[bytes]:
         return framing.LineFramer(self.max_length)
 
 
-class DelimitedProtocol(FramedProtocol):
+class DelimitedProtocol(BytesProtocol):
     """Messages that end in a delimiter, each without it."""
 
     delimiter: ClassVar[bytes] = b"\0"
     max_length: ClassVar[int] = MESSAGE_LIMIT  # bytes of a message, the delimiter not counted
 
-    def make_framer(self) -> AnyFramer:
+    def make_framer(self) -> AnyFramer[bytes]:
         return framing.DelimiterFramer(self.delimiter, self.max_length)
 
 
-class LengthPrefixedProtocol(FramedProtocol):
+class LengthPrefixedProtocol(BytesProtocol):
     """Messages after their length, an unsigned integer of ``width`` 1, 2, 4 or 8 bytes."""
 
     width: ClassVar[int] = 4
     byteorder: ClassVar[Literal["big", "little"]] = "big"
     max_length: ClassVar[int] = MESSAGE_LIMIT  # bytes of a message, the prefix not counted
 
-    def make_framer(self) -> AnyFramer:
+    def make_framer(self) -> AnyFramer[bytes]:
         return framing.LengthPrefixFramer(self.width, self.byteorder, self.max_length)
 
 
-class NetstringProtocol(FramedProtocol):
+class NetstringProtocol(BytesProtocol):
     """Netstrings: length in decimal, colon, message, comma."""
 
     max_length: ClassVar[int] = MESSAGE_LIMIT  # bytes of a message, without what is around it
 
-    def make_framer(self) -> AnyFramer:
+    def make_framer(self) -> AnyFramer[bytes]:
         return framing.NetstringFramer(self.max_length)
 
 
-class FixedLengthProtocol(FramedProtocol):
+class FixedLengthProtocol(BytesProtocol):
     """Messages of ``size`` bytes each."""
 
     size: ClassVar[int] = 1
 
-    def make_framer(self) -> AnyFramer:
+    def make_framer(self) -> AnyFramer[bytes]:
         return framing.FixedLengthFramer(self.size)

@@ -7,6 +7,7 @@ subprocesses, signals, TLS) is the standard library's, and follows the running P
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import signal
 import socket
@@ -16,7 +17,7 @@ from asyncio import SelectorEventLoop, base_events, events
 from collections.abc import Callable, Coroutine, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import Context
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 from weakref import WeakSet
 
 from ._backend import listener, loop
@@ -43,7 +44,18 @@ class Reactor(SocketCalls, loop.Loop, SelectorEventLoop):
     ``asyncio.Runner(loop_factory=cyreactor.Reactor)`` runs a service on it; ``listen``, ``connect``
     and ``run`` drive protocols directly. Methods that are not described here are asyncio's, see
     ``asyncio.AbstractEventLoop``.
+
+    ``selector`` is, on the pure core, what asks the system for readiness: an object of the ``selectors``
+    module; by default epoll, kqueue or whatever is best there.
+
+    On Windows that is select, which watches at most 512 sockets, and sockets alone. As on asyncio's own
+    SelectorEventLoop there, subprocesses and pipes, Unix sockets, ``add_signal_handler`` and descriptors
+    that are no sockets raise NotImplementedError or OSError. Where a program needs subprocesses or pipes
+    it runs on the standard library's loop (``asyncio.run``: the Proactor), on which this package's
+    protocols and framers work too.
     """
+
+    _closed = True  # until asyncio's __init__ says otherwise: its __del__ asks
 
     def __init__(self, selector: Any = None) -> None:
         self._listeners: dict[int, listener.Listener] = {}
@@ -53,7 +65,7 @@ class Reactor(SocketCalls, loop.Loop, SelectorEventLoop):
         SelectorEventLoop.__init__(self, self._adopt_selector(selector))
         _reactors.add(self)
 
-    def __enter__(self) -> Reactor:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exc_info: object) -> None:
@@ -127,6 +139,10 @@ class Reactor(SocketCalls, loop.Loop, SelectorEventLoop):
 
         Raises RuntimeError on a closed loop, and in a callback: an iteration is no place for another.
         """
+        self._step(-1.0 if timeout is None else max(0.0, timeout))
+
+    def _step(self, longest: float) -> int:
+        """One iteration, as the running loop; how many events there were."""
         self._check_closed()
         if self.is_running():
             raise RuntimeError("This event loop is already running")
@@ -134,7 +150,7 @@ class Reactor(SocketCalls, loop.Loop, SelectorEventLoop):
         self._thread_id = threading.get_ident()
         events._set_running_loop(self)
         try:
-            self._iterate(-1.0 if timeout is None else max(0.0, timeout))
+            return self._iterate(longest)
         finally:
             self._thread_id = None
             events._set_running_loop(outer)
@@ -426,6 +442,8 @@ def _bind_unix(path: str) -> socket.socket:
     """A listening Unix socket; one that a dead server left behind is replaced, as asyncio does."""
     if not path:
         raise ValueError("the path of a Unix socket must not be empty")
+    if not hasattr(socket, "AF_UNIX"):
+        raise _cannot_listen(path, OSError(errno.EAFNOSUPPORT, "this system has no Unix sockets"))
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         if path[:1] != "\0" and os.path.exists(path) and stat.S_ISSOCK(os.stat(path).st_mode):

@@ -132,3 +132,8 @@ def test_a_descriptor_that_cannot_be_watched_ends_its_connection(reactor, wires,
     wires.sockets.append(peer)
     with pytest.raises(PermissionError):
         reactor.run_until_complete(reactor.create_connection(Replaced, sock=ours))
+
+
+def test_a_regular_file_cannot_be_watched(reactor, tmp_path):
+    with open(tmp_path / "file", "wb") as file, pytest.raises(PermissionError):
+        reactor.add_reader(file, print)

@@ -175,11 +175,6 @@ def test_a_callback_may_remove_a_neighbour_in_the_same_batch(reactor):
             sock.close()
 
 
-def test_a_regular_file_cannot_be_watched(reactor, tmp_path):
-    with open(tmp_path / "file", "wb") as file, pytest.raises(PermissionError):
-        reactor.add_reader(file, print)
-
-
 def test_listening_needs_one_address(reactor):
     with pytest.raises(ValueError, match="exactly one"):
         reactor.listen(asyncio.Protocol)

@@ -15,7 +15,7 @@ MODULES = cyreactor._backend.MODULES
 
 # Who may be imported, in this order: a module imports only from rows above its own.
 LAYERS = [
-    {"errors", "limits", "_seams"},
+    {"errors", "limits", "_seams", "_typing"},
     {"sink", "_faults", "_resp", "http_lines"},
     {"intake", "poller", "http_head"},
     {"framing", "reader", "resp_encoding"},
@@ -29,8 +29,9 @@ LAYERS = [
     {"http/delivery", "http/directory"},
     {"http/protocol"},
     {"http/files"},
-    {"http/__init__", "resp*", "server"},
-    {"__init__"},
+    {"http/__init__", "resp*", "server", "testing/memory", "testing/recorder"},
+    {"__init__", "testing/clock", "testing/link"},
+    {"testing/__init__"},
     {"cli"},
     {"__main__"},
 ]

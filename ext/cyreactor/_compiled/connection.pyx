@@ -144,7 +144,7 @@ cdef class Connection(Endpoint):
         cdef int failed = 0
         self.backlog = None
         try:
-            failed = sink.pour(data, &used)
+            failed = sink.absorb(data, &used)
         except (SystemExit, KeyboardInterrupt):
             raise
         except BaseException as exc:

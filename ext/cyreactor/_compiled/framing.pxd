@@ -17,7 +17,7 @@ cdef Py_ssize_t search(
 cdef class Framer(Intake):
     cdef readonly Py_ssize_t max_length
     cdef object transport            # what `send` writes to
-    cdef object receiver             # the protocol whose message_received is called, while attached
+    cdef readonly object receiver    # the protocol whose message_received is called, while attached
     cdef bint batches                # it takes whole lists, by messages_received
     cdef Py_ssize_t scanned          # bytes from start on that were searched in vain
     cdef Py_ssize_t raw              # the size of the raw block that comes next; -1 when framing goes on

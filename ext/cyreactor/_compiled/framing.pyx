@@ -9,6 +9,8 @@ A limit applies to what is incomplete already. A framer that failed stays failed
 the framer, take its bytes or halt it: between two messages all state is in its fields.
 """
 
+from types import GenericAlias
+
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from libc.stdint cimport uint64_t
 from libc.string cimport memchr, memcmp, memcpy
@@ -27,7 +29,9 @@ NOTHING = object()
 
 
 cdef class Framer(Intake):
-    """The base of all framers: keeps the bytes; a subclass finds the messages."""
+    """The base of all framers: keeps the bytes; a subclass finds the messages, of type ``M``."""
+
+    __class_getitem__ = classmethod(GenericAlias)
 
     def __cinit__(self, *args, **kwargs):
         self.callback = "message_received"

@@ -50,6 +50,7 @@ cdef class Loop:
     cdef bint has_mail                   # written under the GIL or the lock, read without
     cdef unsigned long thread            # that runs the loop, 0 when none does
     cdef public bint _driven             # run_forever is ours: `_run_once` need not return to it
+    cdef public double _manual_time      # what a test has set the clock to; below zero: the kernel's is used
     cdef bint stopping
     cdef bint closed
     cdef bint debugging
@@ -60,6 +61,7 @@ cdef class Loop:
     cdef Py_ssize_t expire(self) except -1
     cdef int refuse_nesting(self) except -1
     cdef int iterate(self, double longest) except -1
+    cdef double now(self) noexcept
     cdef double patience(self, double longest) except? -2
     cdef int run_ready(self, Py_ssize_t count) except -1
     cdef int run(self, Handle handle) except -1

@@ -24,6 +24,7 @@ from cpython.list cimport PyList_GET_ITEM, PyList_SET_ITEM
 from cpython.object cimport PyObject
 from cpython.pythread cimport PyThread_get_thread_ident
 from cpython.ref cimport Py_DECREF, Py_INCREF
+from libc.math cimport INFINITY
 from libc.stdint cimport uint32_t
 
 from .poller cimport Poller, Watcher
@@ -236,6 +237,7 @@ cdef class Loop:
         self.ready = [None] * 64
         self.timers = []
         self.inbox = []
+        self._manual_time = -1
 
     # --- the seams of asyncio's own event loop ---
 
@@ -280,14 +282,23 @@ cdef class Loop:
             self.thread = 0
 
     def _iterate(self, double longest):
-        """Run one iteration that waits at most so many seconds (below zero: until an event)."""
+        """Run one iteration that waits at most so many seconds (below zero: until an event).
+
+        Returns how many events there were.
+        """
         self.refuse_nesting()
         self.stopping = False
         self.thread = PyThread_get_thread_ident()
         try:
-            self.iterate(longest)
+            return self.iterate(longest)
         finally:
             self.thread = 0
+
+    def _next_due(self):
+        """When the next scheduled call is due: below zero at once, infinity where there is none."""
+        if self.count or self.has_mail or self._poller.held:
+            return -1.0
+        return (<TimerHandle> self.timers[0])._when if self.timers else INFINITY
 
     cdef int refuse_nesting(self) except -1:
         """The memory of a read is shared: an iteration inside a callback would overwrite it."""
@@ -307,7 +318,7 @@ cdef class Loop:
 
     def time(self):
         """The loop's clock, in seconds: CLOCK_MONOTONIC, as ``time.monotonic``."""
-        return monotonic()
+        return self.now()
 
     def call_soon(self, callback, *args, context=None):
         """Call back in the next iteration. See ``asyncio.loop.call_soon``."""
@@ -326,7 +337,7 @@ cdef class Loop:
         """Call back after ``delay`` seconds, never earlier. See ``asyncio.loop.call_later``."""
         if delay is None:
             raise TypeError("delay must not be None")
-        return self.schedule(monotonic() + <double> delay, callback, args, context, "call_later")
+        return self.schedule(self.now() + <double> delay, callback, args, context, "call_later")
 
     def call_at(self, when, callback, *args, context=None):
         """Call back when ``time()`` reaches ``when``, never earlier. See ``asyncio.loop.call_at``."""
@@ -425,12 +436,12 @@ cdef class Loop:
         if not self.debugging:
             return self.run(handle)
         self._current_handle = handle
-        cdef double start = monotonic()
+        cdef double start = self.now()
         try:
             self.run(handle)
         finally:
             self._current_handle = None
-        cdef double elapsed = monotonic() - start
+        cdef double elapsed = self.now() - start
         if elapsed >= self.slow_callback_duration:
             described = base_events._format_handle(handle)
             base_events.logger.warning("Executing %s took %.3f seconds", described, elapsed)
@@ -482,7 +493,10 @@ cdef class Loop:
             self.run_ready(due)
         if events and not self.stopping:
             self.run_ready(self.count)
-        return 0
+        return events
+
+    cdef double now(self) noexcept:
+        return monotonic() if self._manual_time < 0 else self._manual_time
 
     cdef double patience(self, double longest) except? -2:
         """How long this iteration may wait, in seconds; below zero without end."""
@@ -490,9 +504,11 @@ cdef class Loop:
             return 0
         if not self.timers:
             return longest
-        cdef double wait = (<TimerHandle> PyList_GET_ITEM(self.timers, 0))._when - monotonic()
+        cdef double wait = (<TimerHandle> PyList_GET_ITEM(self.timers, 0))._when - self.now()
         if wait <= 0:
             return 0
+        if self._manual_time >= 0:  # waiting would not bring it nearer
+            return longest
         return wait if longest < 0 else min(wait, longest)
 
     cdef int deliver_mail(self) except -1:
@@ -505,7 +521,7 @@ cdef class Loop:
     cdef Py_ssize_t expire(self) except -1:
         """Make ready what is due; how many."""
         cdef Py_ssize_t due = 0
-        cdef double now = monotonic()
+        cdef double now = self.now()
         cdef TimerHandle timer
         while self.timers:
             timer = <TimerHandle> PyList_GET_ITEM(self.timers, 0)

@@ -35,7 +35,7 @@ cdef class Poller:
     cdef int forget(self, Watcher watcher) except -1
     cdef char* lend(self) except NULL
     cdef int hold(self, Watcher watcher) except -1
-    cdef int flush(self) except -1
+    cpdef int flush(self) except -1
     cdef int wait(self, double timeout) except -1
     cdef int dispatch(self) except -1
     cdef int wake(self) except -1

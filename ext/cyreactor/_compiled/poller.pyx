@@ -156,7 +156,7 @@ cdef class Poller:
             self.wake()
         return 0
 
-    cdef int flush(self) except -1:
+    cpdef int flush(self) except -1:
         """Send what was held: nothing queued survives into a wait that may block."""
         cdef Py_ssize_t done = 0
         self.iteration += 1

@@ -5,7 +5,7 @@
 #
 #   - What `reserve` returns stays valid until the matching `commit`, and no longer. `scratch` is
 #     memory of the loop's, lent for just that long: whatever a sink wants to keep it copies.
-#     It may be another sink's bytes (`pour`), so a sink that works in place must not write to it.
+#     It may be another sink's bytes (`absorb`), so a sink that works in place must not write to it.
 #   - Every `reserve` is followed by a `commit`. `commit(0)` means: nothing new, but you may
 #     speak again: deliver what you held back.
 #   - A sink stops delivering as soon as `halted` is set, keeps the rest, and returns as usual.
@@ -20,7 +20,7 @@ cdef class Sink:
     cdef char* reserve(self, char* scratch, Py_ssize_t* size) except NULL
     cdef int commit(self, Py_ssize_t count) except -1
     cpdef bytes take(self)
-    cdef int pour(self, bytes data, Py_ssize_t* used) except -1
+    cdef int absorb(self, bytes data, Py_ssize_t* used) except -1
 
 
 cdef class ProtocolSink(Sink):

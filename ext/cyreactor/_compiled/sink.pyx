@@ -21,7 +21,16 @@ cdef class Sink:
     cpdef bytes take(self):
         return b""
 
-    cdef int pour(self, bytes data, Py_ssize_t* used) except -1:
+    def pour(self, bytes data):
+        """Feed bytes that come from elsewhere: whether that failed, and how many were taken.
+
+        No bytes mean: deliver what was held back.
+        """
+        cdef Py_ssize_t used = 0
+        cdef int failed = self.absorb(data, &used) if data else self.commit(0)
+        return failed != 0, used
+
+    cdef int absorb(self, bytes data, Py_ssize_t* used) except -1:
         """Feed bytes that come from elsewhere; `used` says how many were taken before a halt."""
         cdef char* source = PyBytes_AS_STRING(data)
         cdef Py_ssize_t length = PyBytes_GET_SIZE(data)

@@ -1,11 +1,12 @@
 from collections import deque
 from typing import Any
 
+from .http_head import Request, Response
 from .http_parser import Parser
 
-class RequestParser(Parser): ...
+class RequestParser(Parser[Request]): ...
 
-class ResponseParser(Parser):
+class ResponseParser(Parser[Response]):
     def __init__(self, *, max_body: int = ..., **options: Any) -> None: ...
     @property
     def expected(self) -> deque[str]: ...

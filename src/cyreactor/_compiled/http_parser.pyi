@@ -1,5 +1,6 @@
 from typing import Any
 
+from .._typing import M
 from .framing import Framer
 from .http_head import Headers, Message, Request
 
@@ -10,7 +11,7 @@ class End:
     @property
     def trailers(self) -> Headers: ...
 
-class Parser(Framer):
+class Parser(Framer[M]):
     held: bool
     def __init__(
         self,

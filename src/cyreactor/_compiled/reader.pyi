@@ -1,5 +1,5 @@
 from collections.abc import Coroutine, Generator
-from typing import Any
+from typing import Any, final
 
 from .intake import Buffer, Intake
 
@@ -28,6 +28,7 @@ class StreamReader(Intake):
     def __anext__(self) -> Coroutine[Any, Any, bytes]: ...
     def _take_back(self) -> bytes: ...
 
+@final
 class Reading(Coroutine[Any, Any, bytes]):
     __name__: str
     __qualname__: str

@@ -1,9 +1,13 @@
 from collections.abc import Iterable
 from typing import Any
 
+from .._resp import CONVERTERS as CONVERTERS
+from .._typing import M
 from .framing import Framer
 
-class Parser(Framer):
+NOTHING_YET: Any
+
+class Parser(Framer[M]):
     version: int
     def __init__(self, max_length: int = ..., max_elements: int = ...) -> None: ...
     @property
@@ -11,13 +15,13 @@ class Parser(Framer):
     def expect_raw(self, count: int) -> None: ...
     def take(self) -> bytes: ...
 
-class CommandParser(Parser):
+class CommandParser(Parser[list[bytes]]):
     def frame(self, message: Any) -> bytes: ...
     def frame_all(self, messages: Iterable[Any]) -> bytes: ...
     def send(self, message: Any) -> None: ...
     def send_all(self, messages: list[Any]) -> None: ...
 
-class ReplyParser(Parser):
+class ReplyParser(Parser[Any]):
     @property
     def attributes(self) -> dict[Any, Any] | None: ...
     def frame(self, message: Any) -> bytes: ...

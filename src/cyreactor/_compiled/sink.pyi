@@ -4,6 +4,7 @@ class Sink:
     halted: bool
     failure: Exception | None
     callback: str
+    def pour(self, data: bytes) -> tuple[bool, int]: ...
     def take(self) -> bytes: ...
 
 class ProtocolSink(Sink):

@@ -17,6 +17,8 @@ from typing import Any
 from ..limits import DATAGRAM_OVERHEAD, DATAGRAM_SIZE
 from .endpoint import Endpoint, as_bytes
 
+AF_UNIX = getattr(socket, "AF_UNIX", None)  # not on Windows
+
 
 class Datagram(Endpoint, asyncio.DatagramTransport):
     """The pure half of a datagram transport; ``cyreactor.transport`` adds the rare paths."""
@@ -88,7 +90,7 @@ class Datagram(Endpoint, asyncio.DatagramTransport):
             return None
         if address is None:
             raise ValueError("sendto() needs an address: the socket is not connected")
-        if self.sock.family != socket.AF_UNIX:
+        if self.sock.family != AF_UNIX:
             check_address(address, 4 if self.sock.family == socket.AF_INET6 else 2)
         return address
 

@@ -16,6 +16,8 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import errno
+import os
 import socket
 from asyncio.log import logger
 from asyncio.transports import _FlowControlMixin
@@ -128,6 +130,10 @@ class Endpoint(Watcher, _FlowControlMixin):
         self.context.run(self._respond, events)
         if not self.readable or events & EVENT_WRITE:
             self._settle(events)
+
+    def on_gone(self) -> None:
+        error = OSError(errno.EBADF, os.strerror(errno.EBADF))
+        self._fatal_error(error, "Fatal error: the descriptor cannot be watched")
 
     def _on_ready_timed(self, events: int) -> None:
         loop = self._loop

@@ -11,9 +11,11 @@ the framer, take its bytes or halt it: between two messages all state is in its 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from operator import index
-from typing import Any, Literal
+from typing import Any, Generic, Literal, overload
 
+from .._typing import D, M
 from ..errors import FramingError
 from ..limits import GATHER_FROM, LARGEST_LIMIT, MESSAGE_LIMIT
 from .intake import Buffer, Intake
@@ -22,8 +24,8 @@ from .intake import Buffer, Intake
 NOTHING: Any = object()
 
 
-class Framer(Intake):
-    """The base of all framers: keeps the bytes; a subclass finds the messages."""
+class Framer(Intake, Generic[M]):
+    """The base of all framers: keeps the bytes; a subclass finds the messages, of type ``M``."""
 
     __slots__ = ("batches", "max_length", "raw", "receiver", "scanned", "transport")
 
@@ -41,6 +43,10 @@ class Framer(Intake):
 
     # --- without I/O ---
 
+    @overload
+    def next_message(self) -> M | None: ...
+    @overload
+    def next_message(self, default: D) -> M | D: ...
     def next_message(self, default: Any = None) -> Any:
         """The next whole message; ``default`` while it is incomplete.
 
@@ -49,18 +55,18 @@ class Framer(Intake):
         message = self._cut_next()
         return default if message is NOTHING else message
 
-    def __iter__(self) -> Framer:
+    def __iter__(self) -> Iterator[M]:
         return self
 
-    def __next__(self) -> Any:
-        message = self._cut_next()
+    def __next__(self) -> M:
+        message: M = self._cut_next()
         if message is NOTHING:
             raise StopIteration
         return message
 
-    def next_messages(self) -> list[Any]:
+    def next_messages(self) -> list[M]:
         """All whole messages that there are. A failure after them waits for the next call."""
-        batch: list[Any] = []
+        batch: list[M] = []
         try:
             while (message := self._cut_next()) is not NOTHING:
                 batch.append(message)
@@ -170,7 +176,7 @@ class Framer(Intake):
         return self.failure
 
 
-class LineFramer(Framer):
+class LineFramer(Framer[bytes]):
     """Lines that end in LF; a CR before it belongs to the line's end.
 
     ``max_length`` is the limit on a line, in bytes, its end not counted.
@@ -198,7 +204,7 @@ class LineFramer(Framer):
         return b"", b"\n"
 
 
-class DelimiterFramer(Framer):
+class DelimiterFramer(Framer[bytes]):
     """Messages that end in a delimiter of one or more bytes.
 
     ``max_length`` is the limit on a message, in bytes, the delimiter not counted.
@@ -234,7 +240,7 @@ class DelimiterFramer(Framer):
         return b"", self.delimiter
 
 
-class LengthPrefixFramer(Framer):
+class LengthPrefixFramer(Framer[bytes]):
     """Messages after their length, an unsigned integer of ``width`` 1, 2, 4 or 8 bytes.
 
     ``byteorder`` is "big" or "little"; ``max_length`` the limit on a message without its prefix.
@@ -271,7 +277,7 @@ class LengthPrefixFramer(Framer):
         return len(message).to_bytes(self.width, self.byteorder), b""
 
 
-class FixedLengthFramer(Framer):
+class FixedLengthFramer(Framer[bytes]):
     """Messages of ``size`` bytes each."""
 
     __slots__ = ("size",)
@@ -291,7 +297,7 @@ class FixedLengthFramer(Framer):
         return b"", b""
 
 
-class NetstringFramer(Framer):
+class NetstringFramer(Framer[bytes]):
     """Netstrings: the length in decimal, a colon, the message, a comma (cr.yp.to/proto/netstrings.txt).
 
     ``max_length`` is the limit on a message, in bytes, without what is around it.
@@ -330,7 +336,7 @@ def _positive(name: str, value: int) -> int:
     return min(value, LARGEST_LIMIT)
 
 
-def _as_message(framer: Framer, message: Buffer) -> bytes:
+def _as_message(framer: Framer[Any], message: Buffer) -> bytes:
     """What is to be framed, as bytes within the framer's limit."""
     if not isinstance(message, (bytes, bytearray, memoryview)):
         raise TypeError(f"a message must be a bytes-like object, not {type(message).__name__!r}")

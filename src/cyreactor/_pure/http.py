@@ -12,7 +12,7 @@ from .http_lines import REQUEST_LINE, STATUS_LINE
 from .http_parser import Parser, Stage
 
 
-class RequestParser(Parser):
+class RequestParser(Parser[Request]):
     """Requests, for ``request_received(request)``; see ``Parser`` for the limits.
 
     Streaming, the protocol's ``body_received(piece)`` and ``body_ended(trailers)`` follow for each.
@@ -43,7 +43,7 @@ class RequestParser(Parser):
         return message.method == "CONNECT" or message.upgrade is not None
 
 
-class ResponseParser(Parser):
+class ResponseParser(Parser[Response]):
     """Responses, for ``response_received(response)``; see ``Parser`` for the limits.
 
     Say with ``expect`` what was asked: whether a response has a body depends on it.

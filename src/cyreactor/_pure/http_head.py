@@ -7,9 +7,10 @@ parsers could read in two ways is refused, because that is what request smugglin
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, overload
 
 from .. import _faults as faults
+from .._typing import D
 from ..errors import HTTPError
 from ..limits import LENGTH_DIGITS
 from .http_lines import FIELD_VALUE, HOST, NAME, options
@@ -34,6 +35,10 @@ class Headers(Sequence[tuple[bytes, bytes]]):
                 raise ValueError(f"a field's value must not contain controls nor end in blanks: {value!r}")
             self._pairs.append((name, value))
 
+    @overload
+    def get(self, name: bytes | str) -> bytes | None: ...
+    @overload
+    def get(self, name: bytes | str, default: D) -> bytes | D: ...
     def get(self, name: bytes | str, default: Any = None) -> Any:
         """The value of the first field of that name; ``default`` where there is none."""
         wanted = _name(name)
@@ -48,11 +53,15 @@ class Headers(Sequence[tuple[bytes, bytes]]):
         return [value for key, value in self._pairs if key.lower() == wanted]
 
     def __contains__(self, name: object) -> bool:
-        return self.get(name, self) is not self  # type: ignore[arg-type]
+        return self.get(name, self) is not self  # type: ignore[call-overload]
 
     def __len__(self) -> int:
         return len(self._pairs)
 
+    @overload
+    def __getitem__(self, index: int) -> tuple[bytes, bytes]: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[tuple[bytes, bytes]]: ...
     def __getitem__(self, index: Any) -> Any:
         return self._pairs[index]
 

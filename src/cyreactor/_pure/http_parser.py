@@ -19,6 +19,7 @@ from enum import Enum, auto
 from typing import Any
 
 from .. import _faults as faults
+from .._typing import M
 from ..errors import HTTPError
 from ..limits import (
     HTTP_CHUNK_LINE,
@@ -59,7 +60,7 @@ class End:
         self.trailers = trailers
 
 
-class Parser(Framer):
+class Parser(Framer[M]):
     """What both parsers have in common.
 
     Limits, in bytes unless said otherwise: ``max_line`` on a line, its end not counted, ``max_head`` on a

@@ -79,6 +79,10 @@ class Descriptor(Watcher):
         if self.owner is not None:
             self._note(events)
 
+    def on_gone(self) -> None:
+        _wake(self.readers)  # their calls meet the error; handles are not run, as on epoll
+        _wake(self.writers)
+
     def update(self) -> None:
         interest = EVENT_READ if self.reader or self.readers else 0
         if self.writer or self.writers:
@@ -150,6 +154,7 @@ class Loop(EventLoop):
     _poller: Poller
     _iterating = False
     _driven = False  # run_forever is ours: `_run_once` need not return to it
+    _manual_time = -1.0  # what a test has set the clock to; below zero: the kernel's is used
 
     # --- the seams of asyncio's own event loop ---
 
@@ -195,7 +200,7 @@ class Loop(EventLoop):
 
     def time(self) -> float:
         """The loop's clock, in seconds: ``time.monotonic``."""
-        return time.monotonic()
+        return time.monotonic() if self._manual_time < 0 else self._manual_time
 
     def call_later(
         self,
@@ -283,8 +288,11 @@ class Loop(EventLoop):
 
     # --- an iteration ---
 
-    def _iterate(self, longest: float) -> None:
-        """Run one iteration that waits at most so many seconds (below zero: until an event)."""
+    def _iterate(self, longest: float) -> int:
+        """Run one iteration that waits at most so many seconds (below zero: until an event).
+
+        Returns how many events there were.
+        """
         poller = self._poller
         if poller.held:
             poller.flush()
@@ -303,18 +311,32 @@ class Loop(EventLoop):
             self._run_ready(due)
         if events and self._ready and not self._stopping:
             self._run_ready(len(self._ready))
+        return len(events)
+
+    def _next_due(self) -> float:
+        """When the next scheduled call is due: below zero at once, infinity where there is none."""
+        if self._ready or self._poller.held:
+            return -1.0
+        self._drop_cancelled()
+        return self._timers[0][0] if self._timers else math.inf
 
     def _patience(self, longest: float) -> float:
         """How long this iteration may wait, in seconds; below zero without end."""
         if self._stopping:
             return 0
-        while self._timers and self._timers[0][2]._cancelled:
-            heapq.heappop(self._timers)
-            self._cancelled_timers -= 1
+        self._drop_cancelled()
         if not self._timers:
             return longest
         wait = max(0.0, self._timers[0][0] - self.time())
+        if wait and self._manual_time >= 0:  # waiting would not bring it nearer
+            return longest
         return wait if longest < 0 else min(wait, longest)
+
+    def _drop_cancelled(self) -> None:
+        """See that the first timer, if there is one, is one that will run."""
+        while self._timers and self._timers[0][2]._cancelled:
+            heapq.heappop(self._timers)
+            self._cancelled_timers -= 1
 
     def _expire(self) -> int:
         """Make ready what is due; how many."""

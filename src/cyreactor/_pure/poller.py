@@ -22,6 +22,9 @@ EVENT_WRITE = selectors.EVENT_WRITE
 # Interest in every change of readiness, each reported once; epoll alone has that.
 EVENT_EDGES = 4
 
+# No event: the descriptor is none any more, which makes select() refuse all the others too.
+GONE = 8
+
 # Of select.epoll where there is one.
 EPOLLIN, EPOLLOUT = 1, 4
 
@@ -44,6 +47,9 @@ class Watcher:
 
     def on_ready(self, events: int) -> None:
         raise NotImplementedError
+
+    def on_gone(self) -> None:
+        """The descriptor was closed behind our back, and is not watched any more."""
 
     def flush(self) -> None:
         raise NotImplementedError
@@ -177,14 +183,28 @@ class Poller:
                 done += 1
                 if watcher.watched:
                     watcher.on_ready(events)
+                elif events == GONE:
+                    watcher.on_gone()
         except BaseException:
             self.left = ready[done:]
             raise
 
     def _select(self, timeout: float) -> Ready:
         watchers = self.watchers
-        ready = self.selector.select(None if timeout < 0 else timeout)
+        try:
+            ready = self.selector.select(None if timeout < 0 else timeout)
+        except (OSError, ValueError) as exc:
+            return self._give_up_closed(exc)
         return [(watchers[key.fd], events) for key, events in ready if key.fd in watchers]
+
+    def _give_up_closed(self, error: Exception) -> Ready:
+        """Part with whom select() cannot watch. Raises its error where that is nobody."""
+        gone = [watcher for watcher in self.all_watchers() if not _can_select(watcher.fd)]
+        if not gone:
+            raise error
+        for watcher in gone:
+            self.unwatch(watcher)
+        return [(watcher, GONE) for watcher in gone]
 
     def _poll_epoll(self, timeout: float) -> Ready:
         watchers = self.watchers
@@ -206,6 +226,14 @@ class Poller:
             return timeout - MILLISECOND
         select.select([self.epoll], [], [], timeout)
         return 0
+
+
+def _can_select(fd: int) -> bool:
+    try:
+        select.select([fd], [], [], 0)
+    except (OSError, ValueError):
+        return False
+    return True
 
 
 def _epoll_of(selector: selectors.BaseSelector) -> Any:

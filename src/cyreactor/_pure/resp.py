@@ -22,6 +22,7 @@ from .._resp import (
     printable,
     split_inline,
 )
+from .._typing import M
 from ..errors import FramingError, RESPError
 from ..limits import (
     GATHER_FROM,
@@ -42,7 +43,7 @@ INTEGER, BULK, BULK_ERROR, VERBATIM = b":$!="
 ARRAY, MAP, SET, PUSH, ATTRIBUTE = b"*%~>|"
 
 
-class Parser(Framer):
+class Parser(Framer[M]):
     """What both directions have in common: lines, lengths, bulk strings, limits."""
 
     __slots__ = ("after", "max_elements", "sought", "version")
@@ -119,7 +120,7 @@ class Parser(Framer):
         return failure
 
 
-class CommandParser(Parser):
+class CommandParser(Parser[list[bytes]]):
     """For servers: commands, each a list of bytes; what is framed are replies, see ``encode_reply``.
 
     Takes arrays of bulk strings, and inline commands as somebody types them, with Redis' quoting.
@@ -263,7 +264,7 @@ class Container:
         return tuple(pairs.items()) if self.frozen and self.kind == MAP else pairs
 
 
-class ReplyParser(Parser):
+class ReplyParser(Parser[Any]):
     """For clients: replies as Python values; what is framed are commands, see ``encode_command``.
 
     Simple strings are str, bulk strings bytes (verbatim ones ``Verbatim``), errors ``ReplyError``,

@@ -40,7 +40,10 @@ class Sink:
         return b""
 
     def pour(self, data: bytes) -> tuple[bool, int]:
-        """Feed bytes that come from elsewhere: whether that failed, and how many were taken."""
+        """Feed bytes that come from elsewhere: whether that failed, and how many were taken.
+
+        No bytes mean: deliver what was held back.
+        """
         raise NotImplementedError
 
 

@@ -54,10 +54,10 @@ class Delivery(http_exchange.Exchange, Protocol):
     _awaited = NOTHING
     _unsent = 0
 
-    def body_received(self, piece: bytes) -> None:
+    def body_received(self, piece: bytes, /) -> None:
         raise NotImplementedError
 
-    def body_ended(self, trailers: Any) -> None:
+    def body_ended(self, trailers: Any, /) -> None:
         raise NotImplementedError
 
     def _refuse(self, status: int, why: str = "") -> None:

@@ -17,6 +17,7 @@ from typing import Any
 from ..limits import GATHER_FROM
 from .delivery import Delivery
 from .heads import Checked, Fields, check, heads_of
+from .parsers import Headers, Request
 
 HTTP_1_1 = (1, 1)
 BODILESS = (204, 304)
@@ -56,14 +57,14 @@ class HTTPProtocol(Delivery):
 
     # --- callbacks to override ---
 
-    def request_received(self, request: Any) -> None:
+    def request_received(self, request: Request, /) -> None:
         """A request came, with its whole body in ``request.body`` unless ``streaming`` is set."""
         self.respond(404, PLAIN_TEXT, b"404 Not Found\n")
 
-    def body_received(self, piece: bytes) -> None:
+    def body_received(self, piece: bytes, /) -> None:
         """A piece of the body came; it is never empty. Only with ``streaming``."""
 
-    def body_ended(self, trailers: Any) -> None:
+    def body_ended(self, trailers: Headers, /) -> None:
         """The body is complete; called too where there is none. Only with ``streaming``."""
 
     def connection_made(self, transport: Any) -> None:
