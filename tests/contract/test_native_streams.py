@@ -405,8 +405,8 @@ def test_an_end_that_nobody_waits_for_is_not_reported(core, reactor, wires):
     """The exception belongs to wait_closed; a stream that is dropped without it has nothing to report."""
 
     async def scenario():
-        ours, theirs = wires.pair()
-        reader, writer = await core.open_connection(sock=ours)
+        ours, _ = wires.pair()
+        _, writer = await core.open_connection(sock=ours)
         closed = writer._protocol._closed
         writer.transport._force_close(ConnectionResetError("gone"))
         await asyncio.sleep(0.01)
