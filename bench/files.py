@@ -1,21 +1,16 @@
 """Files over HTTP side by side: ``python bench/files.py [--seconds S] [--rounds N]``.
 
 ``python -m cyreactor serve`` on both cores, ``python -m http.server`` (HTTP/1.0, as it is run), the same
-with ``--protocol HTTP/1.1``, and nginx where it is installed, all on one CPU; wrk asks them in turn from
-another, round after round. A cell is the median of the rounds: requests a second in thousands, and
-server CPU per request in µs.
+with ``--protocol HTTP/1.1``, and nginx where it is installed; wrk asks.
 """
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import os
 import re
 import shutil
-import signal
 import socket
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -23,6 +18,7 @@ import time
 from pathlib import Path
 
 from processes import pin
+from rounds import Server, all_threads, cpus, heading, options, row
 
 # The label of a row: the size of the file, and connections.
 ROWS = {
@@ -68,80 +64,65 @@ def configured(folder, port):
     return path
 
 
-class Server:
-    def __init__(self, stack, command, cpu):
-        with socket.create_server(("127.0.0.1", 0)) as probe:
-            self.port = probe.getsockname()[1]
-        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-        self.process = subprocess.Popen(command(self.port), preexec_fn=pin(cpu), **quiet)
-        stack.callback(self.stop)
-        self.rates, self.cpu = [], []
-        self.wait()
-
-    def wait(self):
-        while self.process.poll() is None:
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port)):
-                return
-            time.sleep(0.05)
-        raise RuntimeError(f"{self.process.args} did not start")
-
-    def stop(self):
-        self.process.send_signal(signal.SIGKILL)
-        self.process.wait()
-
-    def round(self, connections, seconds, cpu):
-        url = f"http://127.0.0.1:{self.port}/file.bin"
-        command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", url]
-        before = cpu_seconds(self.process.pid)
-        done = subprocess.run(command, capture_output=True, text=True, check=True, preexec_fn=pin(cpu))
-        requests = int(re.search(r"(\d+) requests in", done.stdout)[1])
-        if "Non-2xx" in done.stdout or not requests:
-            raise RuntimeError(done.stdout)
-        self.rates.append(float(re.search(r"Requests/sec: *([\d.]+)", done.stdout)[1]))
-        self.cpu.append((cpu_seconds(self.process.pid) - before) / requests * 1e6)
+@contextlib.contextmanager
+def serving(command, cpu):
+    """Run a server on a port of its own; yields its process and the port, once it listens."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    process = subprocess.Popen(command(port), preexec_fn=pin(cpu), **quiet)
+    try:
+        wait_for(process, port)
+        yield process, port
+    finally:
+        process.kill()
+        process.wait()
 
 
-def cpu_seconds(pid):
-    """Time on a CPU so far, of all threads."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+def wait_for(process, port):
+    while process.poll() is None:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)):
+            return
+        time.sleep(0.05)
+    raise RuntimeError(f"{process.args} did not start")
 
 
-def measure(row, folder, options):
-    size, connections = ROWS[row]
+def requests(output):
+    """What wrk prints."""
+    count = int(re.search(r"(\d+) requests in", output)[1])
+    if "Non-2xx" in output or not count:
+        raise RuntimeError(output)
+    return count, float(re.search(r"Requests/sec: *([\d.]+)", output)[1])
+
+
+def measure(shape, folder, chosen):
+    """The servers after all rounds."""
+    size, connections = shape
     path = folder / "site" / "file.bin"
     path.write_bytes(os.urandom(size))
     os.utime(path, (1e9, 1e9))
-    server_cpu, client_cpu = sorted(os.sched_getaffinity(0))[:2]
+    server_cpu, client_cpu = cpus()
+    wrk = ["wrk", "-t1", f"-c{connections}", f"-d{chosen.seconds}s"]
     with contextlib.ExitStack() as stack:
-        servers = {
-            label: Server(stack, command, server_cpu) for label, command in commands(folder).items()
-        }
-        for _ in range(options.rounds):
-            for server in servers.values():
-                server.round(connections, options.seconds, client_cpu)
+        servers = [
+            Server(*stack.enter_context(serving(command, server_cpu)), all_threads)
+            for command in commands(folder).values()
+        ]
+        for _ in range(chosen.rounds):
+            for server in servers:
+                server.round([*wrk, f"http://127.0.0.1:{server.port}/file.bin"], client_cpu, requests)
     return servers
 
 
-def cell(server):
-    return f"{statistics.median(server.rates) / 1e3:.2f} k · {statistics.median(server.cpu):.1f}"
-
-
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seconds", type=int, default=2, help="of one measurement (default: 2)")
-    parser.add_argument("--rounds", type=int, default=3, help="measurements of each (default: 3)")
-    parser.add_argument("--only", default="", help="rows whose label contains this")
-    options = parser.parse_args()
+    chosen = options(__doc__, rounds=3, type=int, default=2).parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "site").mkdir()
-        labels = commands(folder)
-        print(f"| | {' | '.join(labels)} |\n|---{'|---:' * len(labels)}|")
-        for row in ROWS:
-            if options.only in row:
-                servers = measure(row, folder, options)
-                print(f"| {row} | {' | '.join(map(cell, servers.values()))} |", flush=True)
+        print(heading(commands(folder)))
+        for label, shape in ROWS.items():
+            if chosen.only in label:
+                print(row(label, measure(shape, folder, chosen)), flush=True)
 
 
 if __name__ == "__main__":

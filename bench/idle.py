@@ -17,7 +17,8 @@ import time
 from pathlib import Path
 
 from processes import available, build, python_server
-from throughput import Server
+from rounds import Server, cpus
+from throughput import ask
 
 ACTIVE = ("echo", 10, 1024, 0, 1024)
 
@@ -29,21 +30,21 @@ def resident(pid):
 
 def measure(label, load, options):
     """Bytes per idle connection, CPU per echo without and with them, in microseconds."""
-    server_cpu, client_cpu = sorted(os.sched_getaffinity(0))[:2]
+    server_cpu, client_cpu = cpus()
     with python_server(label, "echo", server_cpu) as (process, port), contextlib.ExitStack() as stack:
-        alone = echo_cost(Server(label, process, port), load, client_cpu, options)
+        alone = echo_cost(Server(process, port), load, client_cpu, options)
         before = resident(process.pid)
         for _ in range(options.idle):
             stack.enter_context(socket.create_connection(("127.0.0.1", port)))
         time.sleep(0.5)  # the last ones are accepted
         size = (resident(process.pid) - before) / options.idle
-        beside = echo_cost(Server(label, process, port), load, client_cpu, options)
+        beside = echo_cost(Server(process, port), load, client_cpu, options)
     return size, alone, beside
 
 
 def echo_cost(server, load, client_cpu, options):
     for _ in range(options.rounds):
-        server.round(load, client_cpu, ACTIVE, options.seconds)
+        ask(server, load, client_cpu, ACTIVE, options.seconds)
     return statistics.median(server.cpu)
 
 

@@ -99,29 +99,40 @@ async def streams_two_writes(reader, writer):
 
 
 async def serve(workload):
-    loop = asyncio.get_running_loop()
     coroutines = {"streams": streams, "streams-two-writes": streams_two_writes, "lines-100": streams_100}
     name, _, native = workload.partition(" ")
     if name in coroutines:
         package = importlib.import_module("cyreactor") if native else asyncio
-        server = await package.start_server(coroutines[name], "127.0.0.1", 0, backlog=1024)
-    else:
-        protocols = {"echo": Echo, "two-writes": TwoWrites, "lines": Lines}
-        made = {"framed-lines": framed_lines, "http": http}
-        factory = made[workload]() if workload in made else protocols[workload]
-        server = await loop.create_server(factory, "127.0.0.1", 0, backlog=1024)
+        await announce(await package.start_server(coroutines[name], "127.0.0.1", 0, backlog=1024))
+        return
+    protocols = {"echo": Echo, "two-writes": TwoWrites, "lines": Lines}
+    made = {"framed-lines": framed_lines, "http": http}
+    await listen(made[workload]() if workload in made else protocols[workload])
+
+
+async def listen(factory):
+    """Serve a protocol until killed; prints the port."""
+    loop = asyncio.get_running_loop()
+    await announce(await loop.create_server(factory, "127.0.0.1", 0, backlog=1024))
+
+
+async def announce(server):
     gc.freeze()
-    port = server.sockets[0].getsockname()[1]
-    print(port, flush=True)
+    print(server.sockets[0].getsockname()[1], flush=True)
     await asyncio.Event().wait()  # not serve_forever(), which closes the socket on rloop
 
 
-def main(loop, workload):
+def run_on(loop, coroutine):
+    """Run it on that library's loop."""
     logging.getLogger("asyncio").setLevel(logging.ERROR)  # clients leave in the middle of answers
     module = importlib.import_module(loop)
     factory = module.SelectorEventLoop if loop == "asyncio" else module.new_event_loop
     with asyncio.Runner(loop_factory=factory) as runner:
-        runner.run(serve(workload))
+        runner.run(coroutine)
+
+
+def main(loop, workload):
+    run_on(loop, serve(workload))
 
 
 if __name__ == "__main__":

@@ -1,24 +1,18 @@
 """HTTP side by side: ``python bench/web.py [--seconds S] [--rounds N]``.
 
-A small answer to a request with a browser's headers, alone and 16 pipelined. All servers run at
-once on one CPU; one load generator asks them in turn, from another CPU, round after round. A cell is
-the median of the rounds: requests a second in thousands, and server CPU per request in µs.
+A small answer to a request with a browser's headers, alone and 16 pipelined.
 """
 
 from __future__ import annotations
 
-import argparse
 import contextlib
-import os
 import socket
-import statistics
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
-from processes import HERE, build, pin, serving
-from throughput import cpu_seconds
+from processes import HERE, build, serving
+from rounds import Server, cpus, heading, options, row, trips
 
 # The label of a column: the server, the loop, and the core where there is a choice.
 SERVERS = {
@@ -55,23 +49,6 @@ ROWS = {
 }
 
 
-class Server:
-    def __init__(self, process, port):
-        self.process, self.port = process, port
-        self.answer = answer_size(port)
-        self.rates, self.cpu = [], []
-
-    def round(self, load, request, cpu, connections, together, seconds):
-        before = cpu_seconds(self.process.pid)
-        numbers = self.port, connections, len(REQUEST), together, self.answer * together, seconds
-        command = [load, *map(str, numbers), request]
-        done = subprocess.run(command, capture_output=True, text=True, check=True, preexec_fn=pin(cpu))
-        trips, elapsed = done.stdout.split()
-        requests = int(trips) * together
-        self.rates.append(requests / float(elapsed))
-        self.cpu.append((cpu_seconds(self.process.pid) - before) / requests * 1e6)
-
-
 def answer_size(port):
     """Bytes of the answer to one request."""
     with socket.create_connection(("127.0.0.1", port), timeout=10) as client:
@@ -86,38 +63,38 @@ def start(stack, label, cpu):
     return Server(*stack.enter_context(serving(command, cpu, **environment)))
 
 
-def measure(row, labels, folder, options):
-    """The servers of a row after all rounds."""
-    server_cpu, client_cpu = (None, None) if options.unpinned else sorted(os.sched_getaffinity(0))[:2]
+def measure(shape, folder, chosen):
+    """The servers after all rounds."""
+    connections, together = shape
+    server_cpu, client_cpu = cpus(chosen.unpinned)
+
+    def requests(output):
+        count, rate = trips(output)
+        return count * together, rate * together
+
     with contextlib.ExitStack() as stack:
-        servers = {label: start(stack, label, server_cpu) for label in labels}
-        for _ in range(options.rounds):
-            for server in servers.values():
-                server.round(folder / "load", folder / "request", client_cpu, *ROWS[row], options.seconds)
+        servers = [start(stack, label, server_cpu) for label in chosen.labels]
+        answers = [answer_size(server.port) * together for server in servers]
+        for _ in range(chosen.rounds):
+            for server, answer in zip(servers, answers, strict=True):
+                numbers = server.port, connections, len(REQUEST), together, answer, chosen.seconds
+                server.round([folder / "load", *numbers, folder / "request"], client_cpu, requests)
     return servers
 
 
-def cell(server):
-    return f"{statistics.median(server.rates) / 1e3:.1f} k · {statistics.median(server.cpu):.2f}"
-
-
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seconds", type=float, default=1.0, help="of one measurement (default: 1)")
-    parser.add_argument("--rounds", type=int, default=5, help="measurements of each (default: 5)")
+    parser = options(__doc__, type=float, default=1.0)
     parser.add_argument("--unpinned", action="store_true", help="let the kernel choose the CPUs, as users do")
-    parser.add_argument("--only", default="", help="rows whose label contains this")
     parser.add_argument("labels", nargs="*", default=list(SERVERS), help="what to compare (default: all)")
-    options = parser.parse_args()
-    print(f"| | {' | '.join(options.labels)} |\n|---{'|---:' * len(options.labels)}|")
+    chosen = parser.parse_args()
+    print(heading(chosen.labels))
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         build("load", folder)
         (folder / "request").write_bytes(REQUEST)
-        for row in ROWS:
-            if options.only in row:
-                servers = measure(row, options.labels, folder, options)
-                print(f"| {row} | {' | '.join(map(cell, servers.values()))} |", flush=True)
+        for label, shape in ROWS.items():
+            if chosen.only in label:
+                print(row(label, measure(shape, folder, chosen)), flush=True)
 
 
 if __name__ == "__main__":

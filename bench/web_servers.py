@@ -7,12 +7,11 @@ SERVER is cyreactor, or one written by hand on httptools: ``httptools`` sends ea
 from __future__ import annotations
 
 import asyncio
-import gc
-import importlib
-import logging
 import sys
 import time
 from email.utils import formatdate
+
+from servers import listen, run_on
 
 BODY = b"Hello, World!\n"
 FIELDS = ((b"Content-Type", b"text/plain; charset=utf-8"),)
@@ -85,19 +84,11 @@ def by_hand(joined):
 
 
 async def serve(server):
-    factory = hello() if server == "cyreactor" else by_hand(server == "httptools-joined")
-    listening = await asyncio.get_running_loop().create_server(factory, "127.0.0.1", 0, backlog=1024)
-    gc.freeze()
-    print(listening.sockets[0].getsockname()[1], flush=True)
-    await asyncio.Event().wait()
+    await listen(hello() if server == "cyreactor" else by_hand(server == "httptools-joined"))
 
 
 def main(server, loop):
-    logging.getLogger("asyncio").setLevel(logging.ERROR)  # clients leave in the middle of answers
-    module = importlib.import_module(loop)
-    factory = module.SelectorEventLoop if loop == "asyncio" else module.new_event_loop
-    with asyncio.Runner(loop_factory=factory) as runner:
-        runner.run(serve(server))
+    run_on(loop, serve(server))
 
 
 if __name__ == "__main__":
