@@ -95,3 +95,9 @@ def drive(core):
 def play(core, request):
     """Runs a coroutine on the reactor, and on other loops, see ``streams_kit.player``."""
     return player(core, request.param)
+
+
+@pytest.fixture
+def play_once(core):
+    """The same on the reactor alone, where the loop makes no difference."""
+    return player(core, "reactor")

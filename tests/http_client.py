@@ -1,23 +1,14 @@
-"""What tests of HTTP servers share: loops, a client that reads answers by the letter, files to serve."""
+"""What tests of HTTP servers share: a client that reads answers by the letter, files to serve."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import importlib
-import importlib.util
 import os
-import socket
 import time
 from typing import NamedTuple
 
-# On the reactor the connection is our own; elsewhere the protocol must do with what asyncio promises.
-LOOPS = ["reactor", "asyncio"]
-if importlib.util.find_spec("uvloop"):
-    LOOPS.append("uvloop")
-
-# Those of a running scenario, to be put away at its end.
-clients = []
+from streams_kit import opened, peers
 
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 
@@ -27,36 +18,6 @@ def get(target="/", method="GET", version="1.1", body=b"", **fields):
     lines = [f"{method} {target} HTTP/{version}", "Host: x"]
     lines += [f"{name.replace('_', '-')}: {value}" for name, value in fields.items()]
     return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
-
-
-def player(kind, core):
-    """Runs a coroutine on a loop of that kind; returns what was reported to its exception handler."""
-
-    def factory():
-        if kind == "reactor":
-            return core.Reactor()
-        if kind == "asyncio":
-            return asyncio.SelectorEventLoop()
-        return importlib.import_module("uvloop").new_event_loop()
-
-    def run(scenario):
-        reported = []
-
-        async def main():
-            asyncio.get_running_loop().set_exception_handler(lambda _, what: reported.append(what))
-            try:
-                await asyncio.wait_for(scenario(), 20)
-            finally:
-                for client in clients:
-                    client.writer.transport.abort()
-                clients.clear()
-                await asyncio.sleep(0.002)
-
-        with asyncio.Runner(loop_factory=factory) as runner:
-            runner.run(main())
-        return reported
-
-    return run
 
 
 PLAIN = ((b"Content-Type", b"text/plain"),)
@@ -122,13 +83,11 @@ class Client:
 
     def __init__(self, protocol, reader, writer):
         self.protocol, self.reader, self.writer = protocol, reader, writer
-        clients.append(self)
+        peers.append(writer)
 
     @classmethod
     async def of(cls, factory):
-        ours, theirs = socket.socketpair()
-        _, protocol = await asyncio.get_running_loop().create_connection(factory, sock=ours)
-        return cls(protocol, *await asyncio.open_connection(sock=theirs))
+        return cls(*await opened(factory))
 
     def send(self, data):
         self.writer.write(data)

@@ -85,8 +85,15 @@ def driver(core):
     return run
 
 
+# The writers of the peers of a running scenario, to be put away at its end, whatever that was.
+peers = []
+
+
 def player(core, loop):
-    """Runs a coroutine on one of LOOPS; nothing may be reported to its exception handler."""
+    """Runs a coroutine on one of LOOPS; returns the exceptions that were reported to its handler.
+
+    Unless a scenario ``may_fail``, none may be.
+    """
 
     def factory():
         if loop == "reactor":
@@ -95,18 +102,30 @@ def player(core, loop):
             return asyncio.SelectorEventLoop()
         return importlib.import_module("uvloop").new_event_loop()
 
-    def run(scenario):
+    def run(scenario, *, may_fail=False):
         reported = []
 
         async def main():
-            asyncio.get_running_loop().set_exception_handler(lambda *report: reported.append(report))
-            await asyncio.wait_for(scenario(), 20)
+            asyncio.get_running_loop().set_exception_handler(lambda _, context: reported.append(context))
+            try:
+                await asyncio.wait_for(scenario(), 20)
+            finally:
+                await put_away()
 
         with asyncio.Runner(loop_factory=factory) as runner:
             runner.run(main())
-        assert reported == []
+        assert may_fail or reported == []
+        return [context.get("exception") for context in reported]
 
     return run
+
+
+async def put_away():
+    if peers:
+        for writer in peers:
+            writer.transport.abort()
+        peers.clear()
+        await asyncio.sleep(0.002)
 
 
 def framed(base, **options):

@@ -5,20 +5,10 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from http_client import GET, LOOPS, Client, get, player
+from http_client import GET, Client, get
 from streams_kit import until
 
 CONTINUE = 100
-
-
-@pytest.fixture(params=LOOPS)
-def play(request, core):
-    """Runs a coroutine on one of the loops; nothing may be reported to its exception handler."""
-
-    def run(scenario):
-        assert player(request.param, core)(scenario) == []
-
-    return run
 
 
 def echo(core, **attributes):

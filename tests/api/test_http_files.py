@@ -8,34 +8,8 @@ import os
 import re
 
 import pytest
-from http_client import LARGE, LOOPS, SMALL, Client, get, make_site, player
+from http_client import LARGE, SMALL, Client, get, make_site
 from streams_kit import until
-
-
-@pytest.fixture(params=LOOPS)
-def play(request, core):
-    """Runs a coroutine on one of the loops; nothing may be reported to its exception handler."""
-
-    def run(scenario):
-        assert player(request.param, core)(scenario) == []
-
-    return run
-
-
-@pytest.fixture
-def play_once(core):
-    """The same on the reactor alone, where the loop makes no difference."""
-
-    def run(scenario):
-        assert player("reactor", core)(scenario) == []
-
-    return run
-
-
-@pytest.fixture(scope="module")
-def site(tmp_path_factory):
-    """A directory to serve."""
-    return make_site(tmp_path_factory.mktemp("around"))
 
 
 @pytest.fixture

@@ -5,25 +5,8 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from http_client import GET, LOOPS, Client, get, player, recorder
+from http_client import GET, Client, get, recorder
 from streams_kit import until
-
-
-@pytest.fixture(params=LOOPS)
-def play(request, core):
-    """Runs a coroutine on one of the loops; nothing may be reported to its exception handler."""
-
-    def run(scenario):
-        assert player(request.param, core)(scenario) == []
-
-    return run
-
-
-@pytest.fixture(params=LOOPS)
-def play_failing(request, core):
-    """The same where the application fails: what it raised is returned."""
-    return lambda scenario: [what["exception"] for what in player(request.param, core)(scenario)]
-
 
 # --- what cannot be sent ---
 
@@ -125,7 +108,7 @@ def test_a_client_that_sends_no_more_gets_a_late_answer_where_that_is_wished(cor
 # --- failures of the application ---
 
 
-def test_an_exception_is_a_500_and_a_report(core, play_failing):
+def test_an_exception_is_a_500_and_a_report(core, play):
     class Failing(recorder(core)):
         def request_received(self, request):
             raise ZeroDivisionError("oops")
@@ -137,12 +120,12 @@ def test_an_exception_is_a_500_and_a_report(core, play_failing):
         assert b"oops" not in answer.body
         assert await client.at_end()
 
-    (failure,) = play_failing(scenario)
+    (failure,) = play(scenario, may_fail=True)
     assert isinstance(failure, ZeroDivisionError)
 
 
 @pytest.mark.parametrize("whole", [True, False])
-def test_an_exception_after_an_answer_ends_the_connection(core, play_failing, whole):
+def test_an_exception_after_an_answer_ends_the_connection(core, play, whole):
     class Failing(recorder(core)):
         def request_received(self, request):
             if whole:
@@ -159,11 +142,11 @@ def test_an_exception_after_an_answer_ends_the_connection(core, play_failing, wh
         rest = await client.reader.read()
         assert rest == (b"fine" if whole else b"4\r\nfine\r\n")  # no last chunk: it is not complete
 
-    (failure,) = play_failing(scenario)
+    (failure,) = play(scenario, may_fail=True)
     assert isinstance(failure, ZeroDivisionError)
 
 
-def test_a_length_that_was_promised_is_kept(core, play_failing):
+def test_a_length_that_was_promised_is_kept(core, play):
     class Short(recorder(core)):
         def request_received(self, request):
             self.start_response(200, {"Content-Length": "5"})
@@ -178,5 +161,5 @@ def test_a_length_that_was_promised_is_kept(core, play_failing):
         assert (await client.head())[1]["content-length"] == "5"
         assert await client.reader.read() == b"abc"
 
-    (failure,) = play_failing(scenario)
+    (failure,) = play(scenario, may_fail=True)
     assert "2 bytes before" in str(failure)

@@ -8,20 +8,10 @@ import ssl
 from pathlib import Path
 
 import pytest
-from http_client import GET, LARGE, LOOPS, Client, get, player, recorder
+from http_client import GET, LARGE, Client, get, recorder
 from streams_kit import until
 
 CERTIFICATE = Path(__file__).parents[1] / "certificates" / "localhost.pem"
-
-
-@pytest.fixture(params=LOOPS)
-def play(request, core):
-    """Runs a coroutine on one of the loops; nothing may be reported to its exception handler."""
-
-    def run(scenario):
-        assert player(request.param, core)(scenario) == []
-
-    return run
 
 
 # --- the usual ---
@@ -340,8 +330,7 @@ def test_an_upgrade_that_is_not_agreed_to_leaves_http(core, play):
 # --- TLS ---
 
 
-@pytest.mark.parametrize("kind", LOOPS)
-def test_it_speaks_over_tls_too(core, kind, tmp_path):
+def test_it_speaks_over_tls_too(core, play, tmp_path):
     """What a plain connection has, and TLS lacks: a half-close, and sendfile."""
     (tmp_path / "large.bin").write_bytes(LARGE)
     server_side = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
@@ -362,4 +351,4 @@ def test_it_speaks_over_tls_too(core, kind, tmp_path):
         assert await client.at_end()
         server.close()
 
-    assert player(kind, core)(scenario) == []
+    play(scenario)

@@ -3,32 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from http_client import LARGE, LOOPS, SMALL, Client, get, make_site, player
-
-
-@pytest.fixture(params=LOOPS)
-def play(request, core):
-    """Runs a coroutine on one of the loops; nothing may be reported to its exception handler."""
-
-    def run(scenario):
-        assert player(request.param, core)(scenario) == []
-
-    return run
-
-
-@pytest.fixture
-def play_once(core):
-    """The same on the reactor alone, where the loop makes no difference."""
-
-    def run(scenario):
-        assert player("reactor", core)(scenario) == []
-
-    return run
-
-
-@pytest.fixture(scope="module")
-def site(tmp_path_factory):
-    return make_site(tmp_path_factory.mktemp("around"))
+from http_client import LARGE, SMALL, Client, get
 
 
 def files(core, site):

@@ -9,25 +9,6 @@ import pytest
 from streams_kit import until
 
 
-@pytest.fixture(params=["reactor", "asyncio"])
-def play(request, core):
-    """Runs a coroutine on one of the loops; nothing may be reported to its exception handler."""
-
-    def run(scenario):
-        reported = []
-
-        async def main():
-            asyncio.get_running_loop().set_exception_handler(lambda *report: reported.append(report))
-            await asyncio.wait_for(scenario(), 20)
-
-        factory = core.Reactor if request.param == "reactor" else asyncio.SelectorEventLoop
-        with asyncio.Runner(loop_factory=factory) as runner:
-            runner.run(main())
-        assert reported == []
-
-    return run
-
-
 def sides(core):
     """A server that answers with what is in ``answers``, and a client; both write down what comes."""
 

@@ -8,6 +8,7 @@ What comes meanwhile stays in the parser, up to a bound; then the connection is 
 from __future__ import annotations
 
 import asyncio
+from asyncio.protocols import _feed_data_to_buffered_proto as feed_buffered  # type: ignore[attr-defined]
 from typing import Any, ClassVar
 
 from .. import limits
@@ -286,12 +287,7 @@ class Delivery(http_exchange.Exchange, Protocol):
 
 def _feed(protocol: Any, data: bytes) -> None:
     """Have a protocol receive bytes that came before it did, as its transport would."""
-    if not isinstance(protocol, asyncio.BufferedProtocol):
+    if isinstance(protocol, asyncio.BufferedProtocol):
+        feed_buffered(protocol, data)
+    else:
         protocol.data_received(data)
-        return
-    while data:
-        buffer = memoryview(protocol.get_buffer(len(data))).cast("B")
-        size = min(len(buffer), len(data))
-        buffer[:size] = data[:size]
-        protocol.buffer_updated(size)
-        data = data[size:]
