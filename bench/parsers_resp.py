@@ -34,7 +34,7 @@ REPLIES = {
     ),
     "maps of 4, 100 a packet": (
         100,
-        [b"%4\r\n" + b"".join(b"$2\r\nk%d\r\n:1\r\n" % i for i in range(4))] * 100,
+        [(b"%4\r\n" + b"".join(b"$2\r\nk%d\r\n:1\r\n" % i for i in range(4))) * 100],
     ),
     "an array of 1000 bulk strings": (1, [b"*1000\r\n" + b"$5\r\nhello\r\n" * 1000]),
     "an array of 100,000 in 1 piece": (1, [b"*100000\r\n" + b"$5\r\nhello\r\n" * 100_000]),

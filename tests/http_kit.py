@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
-
 from hypothesis import strategies as st
 
 # Parts of messages, and what is put between them to make them wrong.
@@ -85,12 +83,6 @@ def joined(found):
         else:
             whole.append(item)
     return whole
-
-
-def cut(data, places):
-    """The data in pieces, cut at the places (any numbers)."""
-    edges = sorted({0, len(data), *(place % (len(data) + 1) for place in places)})
-    return [data[a:b] for a, b in pairwise(edges)]
 
 
 def single_bytes(data):

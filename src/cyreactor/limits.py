@@ -104,6 +104,20 @@ RESP_HEADER_LIMIT = 32
 RESP_DIGITS = 4300
 
 
+def watermarks(high: int | None, low: int | None) -> tuple[int, int]:
+    """The watermarks of a transport, low and high, where either may be left to the other.
+
+    Raises ValueError as asyncio's transports do.
+    """
+    if high is None:
+        high = HIGH_WATER if low is None else 4 * low
+    if low is None:
+        low = high // 4
+    if not high >= low >= 0:
+        raise ValueError(f"high ({high!r}) must be >= low ({low!r}) must be >= 0")
+    return int(low), int(high)
+
+
 def bounded(name: str, value: int, least: int, most: int) -> int:
     """The value of a limit. Raises ValueError for one that is no integer within the two."""
     if not isinstance(value, int) or not least <= value <= most:

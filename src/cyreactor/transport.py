@@ -9,7 +9,7 @@ from asyncio.log import logger
 from typing import TYPE_CHECKING, Any
 
 from ._backend import connection, datagram
-from .limits import HIGH_WATER
+from .limits import watermarks
 
 if TYPE_CHECKING:
     from ._backend import endpoint
@@ -60,13 +60,8 @@ class RarePaths(Endpoint):
 
     def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
         """Set the watermarks in bytes, as asyncio.WriteTransport does; takes effect at once both ways."""
-        if high is None:
-            high = HIGH_WATER if low is None else 4 * low
-        if low is None:
-            low = high // 4
-        if not high >= low >= 0:
-            raise ValueError(f"high ({high!r}) must be >= low ({low!r}) must be >= 0")
-        self._set_write_buffer_limits(int(high), int(low))
+        low, high = watermarks(high, low)
+        self._set_write_buffer_limits(high, low)
 
     def _fatal_error(self, exc: BaseException, message: str = "Fatal error on transport") -> None:
         if not isinstance(exc, OSError):

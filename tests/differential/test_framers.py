@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
-
 import pytest
 from cores import CORES, load_core
 from hypothesis import given
 from hypothesis import strategies as st
+from parser_kit import cut, messages
 
 # Short limits and few bytes, so that limits, marks and lengths meet often.
 FRAMERS = {
@@ -29,25 +28,6 @@ wild = st.lists(st.sampled_from([bytes([byte]) for byte in b"ab\n\r\0\1\x03301:,
 def make(core, kind):
     name, options = FRAMERS[kind]
     return getattr(load_core(core).framing, name)(**options)
-
-
-def messages(framer, pieces):
-    """Everything a framer finds in the pieces, and how it ends: pending bytes, or the error."""
-    found = []
-    try:
-        for piece in pieces:
-            framer.feed(piece)
-            found.extend(framer)
-    except ValueError as exc:
-        with pytest.raises(type(exc)):  # it stays failed
-            framer.next_message()
-        return found, str(exc)
-    return found, framer.pending
-
-
-def cut(data, places):
-    edges = sorted({0, len(data), *(place % (len(data) + 1) for place in places)})
-    return [data[a:b] for a, b in pairwise(edges)]
 
 
 @kinds

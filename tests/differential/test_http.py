@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from cores import CORES, load_core
-from http_kit import cut, parsed, places, single_bytes, streams
+from http_kit import parsed, places, single_bytes, streams
 from hypothesis import given
 from hypothesis import strategies as st
+from parser_kit import cut
 
 # Short limits, so that they meet often.
 LIMITS = {"max_line": 40, "max_head": 120, "max_headers": 4, "max_body": 12}

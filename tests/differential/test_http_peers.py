@@ -8,9 +8,10 @@ import h11
 import httptools
 import pytest
 from cores import CORES, load_core
-from http_kit import cut, described, joined, places, streams
+from http_kit import described, joined, places, streams
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from parser_kit import cut
 
 few = settings(max_examples=100)  # each takes three parsers
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from itertools import pairwise
 
 import hiredis
+import parser_kit
 import pytest
 from cores import CORES, load_core
 from hypothesis import example, given
 from hypothesis import strategies as st
+from parser_kit import cut
 
 # What RESP is made of, and what it almost is, in pieces that meet often.
 TOKENS = [
@@ -49,22 +50,12 @@ def comparable(value):
 
 
 def messages(parser, pieces):
-    """Everything that a parser finds in the pieces, and how it ends: pending bytes, or the error."""
-    found = []
-    try:
-        for piece in pieces:
-            parser.feed(piece)
-            found.extend((comparable(m), comparable(getattr(parser, "attributes", None))) for m in parser)
-    except ValueError as exc:
-        with pytest.raises(type(exc)):  # it stays failed
-            parser.next_message()
-        return found, str(exc)
-    return found, parser.pending
+    """See the kit; each message with the attributes that came with it."""
 
+    def told(message):
+        return comparable(message), comparable(getattr(parser, "attributes", None))
 
-def cut(data, places):
-    edges = sorted({0, len(data), *(place % (len(data) + 1) for place in places)})
-    return [data[a:b] for a, b in pairwise(edges)]
+    return parser_kit.messages(parser, pieces, told)
 
 
 def bytewise(data):

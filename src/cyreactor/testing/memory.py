@@ -18,7 +18,7 @@ from enum import IntEnum
 from typing import Any
 
 from .._backend import sink as sinks
-from ..limits import HIGH_WATER
+from ..limits import HIGH_WATER, watermarks
 
 # Where data is cut: every so many bytes, or at these places.
 Cuts = int | Iterable[int] | None
@@ -289,13 +289,7 @@ class MemoryTransport(asyncio.Transport):
         return self._low, self._high
 
     def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
-        if high is None:
-            high = HIGH_WATER if low is None else 4 * low
-        if low is None:
-            low = high // 4
-        if not high >= low >= 0:
-            raise ValueError(f"high ({high!r}) must be >= low ({low!r}) must be >= 0")
-        self._low, self._high = low, high
+        self._low, self._high = watermarks(high, low)
         if self._queue:
             self._throttle()
 
