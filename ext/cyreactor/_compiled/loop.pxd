@@ -2,24 +2,8 @@
 
 from libc.stdint cimport uint32_t, uint64_t
 
+from .handles cimport Handle, Scheduler, TimerHandle
 from .poller cimport Poller, Watcher
-
-
-cdef class Handle:
-    cdef object __weakref__
-    cdef readonly object _callback       # None once cancelled
-    cdef readonly object _args
-    cdef readonly object _context        # entered around the call
-    cdef readonly Loop _loop
-    cdef readonly bint _cancelled
-    cdef readonly object _source_traceback   # debug mode: where it was scheduled
-    cdef str description                 # debug mode: what a cancelled handle looked like
-
-
-cdef class TimerHandle(Handle):
-    cdef readonly double _when           # seconds of the loop's clock
-    cdef uint64_t order                  # among equal deadlines: first come, first served
-    cdef Py_ssize_t index                # in the heap; -1 when not in it
 
 
 cdef class Descriptor(Watcher):
@@ -39,12 +23,11 @@ cdef class Descriptor(Watcher):
     cdef object wait(self, list waiting)
 
 
-cdef class Loop:
+cdef class Loop(Scheduler):
     cdef readonly Poller _poller
     cdef list ready                      # ring of handles, None in the free places; power of two
     cdef Py_ssize_t head                 # of the ring
     cdef Py_ssize_t count                # of handles in the ring
-    cdef list timers                     # heap of TimerHandle
     cdef uint64_t scheduled              # timers so far
     cdef list inbox                      # handles of other threads
     cdef bint has_mail                   # written under the GIL or the lock, read without
@@ -53,7 +36,6 @@ cdef class Loop:
     cdef public double _manual_time      # what a test has set the clock to; below zero: the kernel's is used
     cdef bint stopping
     cdef bint closed
-    cdef bint debugging
 
     cdef int push(self, Handle handle) except -1
     cdef int grow(self) except -1
@@ -64,7 +46,6 @@ cdef class Loop:
     cdef double now(self) noexcept
     cdef double patience(self, double longest) except? -2
     cdef int run_ready(self, Py_ssize_t count) except -1
-    cdef int run(self, Handle handle) except -1
     cdef int run_watched(self, Handle handle) except -1
     cdef int report(self, Handle handle, object exc) except -1
     cdef Handle new_handle(self, object callback, tuple args, object context)

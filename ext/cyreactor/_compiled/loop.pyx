@@ -15,22 +15,20 @@ which would ask the kernel once more before 7.
 Handles, timers and mail live in Python lists, where the garbage collector sees them.
 """
 
-import asyncio
 import socket
 import sys
 import weakref
 
-from cpython.list cimport PyList_GET_ITEM, PyList_SET_ITEM
+from cpython.list cimport PyList_GET_ITEM
 from cpython.object cimport PyObject
 from cpython.pythread cimport PyThread_get_thread_ident
-from cpython.ref cimport Py_DECREF, Py_INCREF
+from cpython.ref cimport Py_DECREF
 from libc.math cimport INFINITY
 from libc.stdint cimport uint32_t
 
+from .handles cimport Handle, Scheduler, TimerHandle, heap_push, heap_remove, replace
 from .poller cimport Poller, Watcher
 from .syscalls cimport *
-
-cimport cython
 
 from asyncio import base_events, format_helpers
 
@@ -42,94 +40,6 @@ cdef extern from "Python.h":
     object PyContext_CopyCurrent()
 
 cdef double FOREVER = -1.0
-
-
-@cython.freelist(256)
-cdef class Handle:
-    """A scheduled call, as ``asyncio.Handle``."""
-
-    @property
-    def __class__(self):
-        """Programs ask ``isinstance(handle, asyncio.Handle)``; a C layout cannot inherit from it."""
-        return asyncio.Handle
-
-    def cancel(self):
-        """The callback will not be called; cancelling twice or after the call does nothing."""
-        if self._cancelled:
-            return
-        self._cancelled = True
-        if self._loop is not None and self._loop.debugging:
-            self.description = repr(self)
-        self._callback = self._args = None
-
-    def cancelled(self):
-        """Whether the handle was cancelled."""
-        return self._cancelled
-
-    def get_context(self):
-        """The context in which the callback is called."""
-        return self._context
-
-    def _run(self):
-        if self._loop is None:
-            raise TypeError(f"a {type(self).__name__} is made by scheduling a call")
-        self._loop.run(self)
-
-    def __repr__(self):
-        if self.description is not None:
-            return self.description
-        info = [type(self).__name__]
-        if self._cancelled:
-            info.append("cancelled")
-        if isinstance(self, TimerHandle):
-            info.append(f"when={self.when()}")
-        if self._callback is not None:
-            info.append(format_helpers._format_callback_source(self._callback, self._args))
-        if self._source_traceback:
-            frame = self._source_traceback[len(self._source_traceback) - 1]
-            info.append(f"created at {frame[0]}:{frame[1]}")
-        return f"<{' '.join(info)}>"
-
-
-cdef class TimerHandle(Handle):
-    """A call scheduled for later, as ``asyncio.TimerHandle``."""
-
-    @property
-    def __class__(self):
-        return asyncio.TimerHandle
-
-    def when(self):
-        """The deadline, in seconds of the loop's clock."""
-        return self._when
-
-    @property
-    def _scheduled(self):
-        return self.index >= 0
-
-    # Rare enough to be asyncio's own.
-
-    def __hash__(self):
-        return hash(self._when)
-
-    def __eq__(self, other):
-        return asyncio.TimerHandle.__eq__(self, other)
-
-    def __lt__(self, other):
-        return asyncio.TimerHandle.__lt__(self, other)
-
-    def __le__(self, other):
-        return asyncio.TimerHandle.__le__(self, other)
-
-    def __gt__(self, other):
-        return asyncio.TimerHandle.__gt__(self, other)
-
-    def __ge__(self, other):
-        return asyncio.TimerHandle.__ge__(self, other)
-
-    def cancel(self):
-        if self.index >= 0 and self._loop is not None:
-            heap_remove(self._loop.timers, self)
-        Handle.cancel(self)
 
 
 cdef class Descriptor(Watcher):
@@ -229,7 +139,7 @@ cdef class Descriptor(Watcher):
         return future
 
 
-cdef class Loop:
+cdef class Loop(Scheduler):
     """The compiled scheduler under ``cyreactor.Reactor``; names and semantics are asyncio's."""
 
     def __cinit__(self, *args, **kwargs):
@@ -618,14 +528,6 @@ cdef int propagate() except -1:
     return -1
 
 
-cdef int replace(list items, Py_ssize_t index, object item) noexcept:
-    cdef PyObject* former = <PyObject*> PyList_GET_ITEM(items, index)
-    Py_INCREF(item)
-    PyList_SET_ITEM(items, index, item)
-    Py_DECREF(<object> former)
-    return 0
-
-
 cdef int wake(list waiting) except -1:
     for future in waiting:
         if not future.done():
@@ -645,62 +547,3 @@ cdef int as_descriptor(object fileobj) except -1:
     if fd < 0:
         raise ValueError(f"Invalid file descriptor: {fd}")
     return fd
-
-
-# The timers: a binary heap whose members know their place, so that cancelling removes at once and
-# nothing dead is ever left behind.
-
-cdef inline bint earlier(TimerHandle a, TimerHandle b) noexcept:
-    return a._when < b._when or (a._when == b._when and a.order < b.order)
-
-
-cdef inline int settle(list heap, Py_ssize_t index, TimerHandle timer) noexcept:
-    replace(heap, index, timer)
-    timer.index = index
-    return 0
-
-
-cdef int heap_push(list heap, TimerHandle timer) except -1:
-    heap.append(timer)
-    sift_up(heap, len(heap) - 1, timer)
-    return 0
-
-
-cdef int heap_remove(list heap, TimerHandle timer) except -1:
-    cdef Py_ssize_t index = timer.index
-    cdef TimerHandle last = <TimerHandle> heap.pop()
-    timer.index = -1
-    if last is not timer:
-        sift_up(heap, sift_down(heap, index, last), last)
-    return 0
-
-
-cdef int sift_up(list heap, Py_ssize_t index, TimerHandle timer) noexcept:
-    cdef TimerHandle parent
-    while index > 0:
-        parent = <TimerHandle> PyList_GET_ITEM(heap, (index - 1) >> 1)
-        if not earlier(timer, parent):
-            break
-        settle(heap, index, parent)
-        index = (index - 1) >> 1
-    return settle(heap, index, timer)
-
-
-cdef Py_ssize_t sift_down(list heap, Py_ssize_t index, TimerHandle timer) noexcept:
-    cdef Py_ssize_t size = len(heap), child
-    cdef TimerHandle lesser
-    while True:
-        child = 2 * index + 1
-        if child >= size:
-            break
-        if child + 1 < size and earlier(
-            <TimerHandle> PyList_GET_ITEM(heap, child + 1), <TimerHandle> PyList_GET_ITEM(heap, child)
-        ):
-            child += 1
-        lesser = <TimerHandle> PyList_GET_ITEM(heap, child)
-        if not earlier(lesser, timer):
-            break
-        settle(heap, index, lesser)
-        index = child
-    settle(heap, index, timer)
-    return index

@@ -1,0 +1,35 @@
+# Calls that are scheduled: what runs next is in a loop's ring, what runs later in its heap.
+
+from libc.stdint cimport uint64_t
+
+
+cdef class Handle
+
+
+cdef class Scheduler:
+    cdef list timers                     # heap of TimerHandle
+    cdef bint debugging
+
+    cdef int run(self, Handle handle) except -1
+
+
+cdef class Handle:
+    cdef object __weakref__
+    cdef readonly object _callback       # None once cancelled
+    cdef readonly object _args
+    cdef readonly object _context        # entered around the call
+    cdef readonly Scheduler _loop
+    cdef readonly bint _cancelled
+    cdef readonly object _source_traceback   # debug mode: where it was scheduled
+    cdef str description                 # debug mode: what a cancelled handle looked like
+
+
+cdef class TimerHandle(Handle):
+    cdef readonly double _when           # seconds of the loop's clock
+    cdef uint64_t order                  # among equal deadlines: first come, first served
+    cdef Py_ssize_t index                # in the heap; -1 when not in it
+
+
+cdef int heap_push(list heap, TimerHandle timer) except -1
+cdef int heap_remove(list heap, TimerHandle timer) except -1
+cdef int replace(list items, Py_ssize_t index, object item) noexcept
