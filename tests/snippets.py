@@ -2,7 +2,7 @@
 
 A page has a folder of its own, in which its blocks take effect one after the other:
 
-- ``python`` with a caption is a file of that name; without one it is run where the ``pycon`` blocks are;
+- ``python`` that begins with ``# name.py`` is that file; any other is run where the ``pycon`` blocks are;
 - ``pycon`` is a session with the interpreter, one for the whole page, as in a doctest;
 - ``console`` has commands after ``$``, and what they print. One that is still running when it has printed
   that keeps its terminal, and the next command has another. ``^C`` ends all that run, without a traceback;
@@ -35,10 +35,7 @@ import cyreactor
 DOCS = Path(__file__).parents[1] / "docs"
 CERTIFICATE = Path(__file__).parent / "certificates" / "localhost.pem"
 
-BLOCK = re.compile(
-    r"^```(?:\{code-block\} )?(?P<kind>\w+)\n(?::caption: (?P<caption>\S+)\n\n?)?(?P<text>.*?)^```$",
-    re.DOTALL | re.MULTILINE,
-)
+BLOCK = re.compile(r"^```(?P<kind>\w+)\n(?:# (?P<file>\w+\.py)\n)?(?P<text>.*?)^```$", re.M | re.DOTALL)
 PORTS = re.compile(r"\b(?:8000|9000)\b")
 
 # Seconds until a command has printed what it should, and those in which one that has may end.
@@ -50,10 +47,10 @@ def follow(page, folder):
     reader = Reader(folder)
     with reader:
         for block in BLOCK.finditer(page.read_text()):
-            kind, caption, text = block.group("kind", "caption", "text")
+            kind, file, text = block.group("kind", "file", "text")
             where = f"{page.name}, line {page.read_text()[: block.start()].count(chr(10)) + 1}"
-            if kind == "python" and caption:
-                (folder / caption).write_text(reader.here(text))
+            if kind == "python" and file:
+                (folder / file).write_text(reader.here(text))
             elif kind == "python":
                 exec(compile(reader.here(text), where, "exec"), reader.names)
             elif kind in ("pycon", "console"):
