@@ -1,6 +1,6 @@
 """A chat: one room for all who come, line by line. Try it with two or three terminals and nc.
 
-    python examples/chat.py [--host HOST] [--port PORT]
+    python examples/chat.py [--host HOST] [--port PORT] [--patience SECONDS]
 
 A guest who does not read costs no more than 64 KiB: it misses what is said meanwhile, and is shown the
 door when that goes on for too long.
@@ -11,7 +11,6 @@ import asyncio
 
 import cyreactor
 
-PATIENCE = 10.0  # seconds that a guest may leave unread what it was sent
 LONGEST_NAME = 20
 
 guests = {}  # by name, those who have one
@@ -21,6 +20,7 @@ class Guest(cyreactor.LineProtocol):
     """One connection; its first line is its name."""
 
     max_length = 1000  # bytes of a line: a longer one ends the connection
+    patience = 10.0  # seconds that it may leave unread what it was sent
 
     def __init__(self):
         self.name = None
@@ -66,7 +66,7 @@ class Guest(cyreactor.LineProtocol):
 
     def pause_writing(self):
         self.pause_reading()  # who does not listen does not speak
-        self.deadline = asyncio.get_running_loop().call_later(PATIENCE, self.transport.abort)
+        self.deadline = asyncio.get_running_loop().call_later(self.patience, self.transport.abort)
 
     def resume_writing(self):
         self.deadline.cancel()
@@ -93,7 +93,11 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=9000)
+    parser.add_argument("--patience", metavar="SECONDS", type=float, default=Guest.patience)
     options = parser.parse_args()
+    if not options.patience > 0:
+        parser.error("argument --patience: it takes more than no seconds")
+    Guest.patience = options.patience
 
     def ready(server):
         host, port, *_ = server.sockets[0].getsockname()

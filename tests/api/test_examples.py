@@ -1,0 +1,252 @@
+"""Every example, run as by somebody who tries it: it answers, takes bad input, ends without a complaint."""
+
+from __future__ import annotations
+
+import json
+import re
+import runpy
+import socket
+import struct
+import sys
+
+import pytest
+from command_line import EXAMPLES, end_example, read_where, running_example, start_example
+from example_kit import connected, exchange, fetch, fill, in_one_sentence, received, record, run
+
+# What each is sent first, and how its answer begins.
+GREETINGS = {
+    "asyncio_app.py": (b"echo hello\n", b"hello\n"),
+    "chat.py": (b"ann\n", b"* your name?\n* ann came\n"),
+    "custom_framer.py": (record(1, b"hello"), record(1, b"hello")),
+    "echo.py": (b"hello", b"hello"),
+    "http_files.py": (b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", b"HTTP/1.1 302 Found\r\n"),
+    "kv_server.py": (b"PING\r\n", b"+PONG\r\n"),
+    "line_server.py": (b"get none\n", b"0\n"),
+}
+
+
+@pytest.fixture(scope="module")
+def examples(core):
+    """All of them, running, by name."""
+    running = {name: start_example(core, name) for name in GREETINGS}
+    try:
+        for process in running.values():
+            read_where(process)
+        yield running
+        for process in running.values():
+            end_example(process)
+    finally:
+        for process in running.values():
+            process.kill()
+            process.communicate()
+
+
+# --- all of them ---
+
+
+def test_every_example_is_tested():
+    assert {path.name for path in EXAMPLES.glob("*.py")} == set(GREETINGS)
+
+
+def test_the_table_of_examples_is_complete():
+    named = re.findall(r"^\| `(\w+\.py)`", (EXAMPLES / "README.md").read_text(), re.MULTILINE)
+    assert sorted(named) == sorted(GREETINGS)
+
+
+@pytest.mark.parametrize("name", GREETINGS)
+def test_it_says_where_it_is_and_answers(core, examples, name):
+    sent, answer = GREETINGS[name]
+    assert examples[name].on == f"{core.backend} core"
+    with connected(examples[name]) as client:
+        client.sendall(sent)
+        assert received(client, len(answer)) == answer
+
+
+def test_a_port_that_is_taken_is_told_in_a_sentence():
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        started = [start_example(None, name, "--port", port) for name in GREETINGS]  # at once: it is quicker
+        for name, process in zip(GREETINGS, started, strict=True):
+            said, complaint = process.communicate(timeout=30)
+            assert (process.returncode, said) == (1, ""), name
+            assert in_one_sentence(name, complaint)
+            assert port in complaint
+
+
+@pytest.mark.parametrize("name", GREETINGS)
+@pytest.mark.parametrize("port", ["99999", "-1", "many", ""])
+def test_a_port_that_is_none_is_told_in_a_sentence(monkeypatch, capsys, name, port):
+    monkeypatch.setattr(sys, "argv", [name, f"--port={port}"])
+    with pytest.raises(SystemExit) as end:
+        runpy.run_path(str(EXAMPLES / name), run_name="__main__")
+    complaint = capsys.readouterr().err
+    if end.value.code == 1:
+        assert in_one_sentence(name, complaint)
+    else:
+        assert end.value.code == 2
+        assert f"argument --port: invalid int value: '{port}'\n" in complaint
+
+
+# --- echo.py ---
+
+
+def test_echo_reads_no_faster_than_its_client(examples):
+    with connected(examples["echo.py"]) as client:
+        sent = fill(client, bytes(range(256)) * 256)
+        client.shutdown(socket.SHUT_WR)
+        assert received(client, sent + 1) == (bytes(range(256)) * (sent // 256 + 1))[:sent]
+
+
+def test_echo_on_a_unix_socket(core, tmp_path):
+    path = tmp_path / "socket"
+    with running_example(core, "echo.py", "--unix", str(path)) as process:
+        assert process.where == str(path)
+        with socket.socket(socket.AF_UNIX) as client:
+            client.connect(str(path))
+            client.sendall(b"hello")
+            assert received(client, 5) == b"hello"
+    assert not path.exists()
+    code, _, complaint = run(core, "echo.py", "--unix", "")
+    assert code == 1
+    assert in_one_sentence("echo.py", complaint)
+
+
+# --- line_server.py ---
+
+
+def test_counters(examples):
+    lines = b"add a 3\nadd a\r\n\nadd b -1\nget a b c\nlist\ndrop a\nlist"
+    assert exchange(examples["line_server.py"], lines + b"\ndrop b\nadd") == (
+        b"3\n4\n-1\n4\n-1\n0\na 4\nb -1\n.\n4\nb -1\n.\n-1\n"
+    )
+
+
+@pytest.mark.parametrize(
+    "line", [b"what", b"add", b"add a many", b"add a 1 1", b"get", b"add a-b", b"get \xff", b"list a"]
+)
+def test_a_line_that_is_no_command_is_answered_with_an_error(examples, line):
+    answers = exchange(examples["line_server.py"], line + b"\nget none\n").split(b"\n")
+    assert answers[0].startswith(b"error: ")
+    assert answers[1:] == [b"0", b""]
+
+
+def test_a_line_that_is_too_long_ends_the_connection(examples):
+    for name in ("line_server.py", "chat.py"):
+        with connected(examples[name]) as client:
+            client.sendall(b"get none\n" + b"x" * 1001)
+            assert len(received(client, 1 << 20)) < 200
+
+
+def test_many_answers_wait_for_their_client_and_keep_their_order(examples):
+    """Lines of five bytes are answered with two thousand, and nothing is read at first."""
+    names = [f"name_{number:035}" for number in range(50)]
+    server = examples["line_server.py"]
+    exchange(server, "".join(f"add {name}\n" for name in names).encode())
+    with connected(server) as client:
+        fill(client, b"list\nadd last\n" * 1000)
+        client.shutdown(socket.SHUT_WR)
+        answers = received(client, 1 << 30).decode().split("\n")
+    exchange(server, "".join(f"drop {name}\n" for name in [*names, "last"]).encode())
+    page = [f"{name} 1" for name in names]
+    assert answers[:52] == [*page, ".", "1"]
+    for count, at in enumerate(range(52, len(answers) - 53, 53), 1):
+        assert answers[at : at + 53] == [f"last {count}", *page, ".", str(count + 1)]
+    assert len(answers) > 53 * 10
+
+
+# --- http_files.py ---
+
+
+def test_files_and_what_is_added_to_them(core, examples):
+    server = examples["http_files.py"]
+    assert fetch(server, "/README.md")[2] == (EXAMPLES / "README.md").read_bytes()
+    assert "\r\nLocation: /README.md\r\n" in fetch(server, "/?x=y")[1]
+    before, after = (json.loads(fetch(server, path)[2]) for path in ("/status", "/status?x=y"))
+    assert after["core"] == core.backend
+    assert after["requests"] == before["requests"] + 1
+    status, head, body = fetch(server, "/status", "HEAD")
+    assert (status, body) == (200, b"")
+    assert "\r\nContent-Type: application/json\r\n" in head
+    assert fetch(server, "/none")[0] == 404
+    assert fetch(server, "/status", "DELETE")[0] == 405
+    assert fetch(server, "/../pyproject.toml")[0] in (400, 404)
+
+
+def test_another_directory(core, tmp_path):
+    (tmp_path / "a b.txt").write_text("hello")
+    with running_example(core, "http_files.py", str(tmp_path), "--start", "a b.txt") as process:
+        assert "\r\nLocation: /a%20b.txt\r\n" in fetch(process, "/")[1]
+        assert fetch(process, "/a%20b.txt")[2] == b"hello"
+    code, _, complaint = run(core, "http_files.py", str(tmp_path / "none"))
+    assert code == 1
+    assert in_one_sentence("http_files.py", complaint)
+
+
+# --- asyncio_app.py ---
+
+
+def test_jobs_in_a_thread_and_in_a_process(examples):
+    answers = exchange(examples["asyncio_app.py"], b"hash x\npython\nwhat\nhash\n\necho  a b \necho \xff\n")
+    digest, python, *others = answers.split(b"\n")
+    assert re.fullmatch(b"[0-9a-f]{64}", digest)
+    assert python == b"Python " + sys.version.split()[0].encode()
+    error = b"error: it is echo TEXT, hash TEXT or python"
+    assert others == [error, error, error, b"a b", b"\xff", b""]
+
+
+def test_a_line_without_an_end_is_given_up(examples):
+    with connected(examples["asyncio_app.py"]) as client, pytest.raises(ConnectionError):
+        while True:
+            client.sendall(b"x" * 10_000)
+
+
+def test_clients_of_its_own(core):
+    """The same program on both loops."""
+    for loop, on in {"cyreactor": f"{core.backend} core", "asyncio": "asyncio"}.items():
+        code, said, complaint = run(core, "asyncio_app.py", "--port", "0", "--clients", "2", "--loop", loop)
+        assert (code, complaint) == (0, "")
+        assert re.fullmatch(rf"serving on 127\.0\.0\.1:\d+, {on}\n1000 answers in [\d.]+ s, {on}\n", said)
+
+
+# --- custom_framer.py ---
+
+
+def test_records(examples):
+    wire = record(1, b"hello") + record(1) + record(7) + record(1, b"x" * 65536)
+    answer = record(1, b"hello") + record(1) + record(255) + record(1, b"x" * 65536)
+    assert exchange(examples["custom_framer.py"], wire) == answer
+    with connected(examples["custom_framer.py"]) as client:  # a byte at a time
+        for at in range(12):
+            client.sendall(record(1, b"abc")[at : at + 1])
+        assert received(client, 12) == record(1, b"abc")
+
+
+@pytest.mark.parametrize(
+    ("wire", "why"),
+    [
+        (record(1, b"hello", flaw=1), "a record with a wrong checksum"),
+        (struct.pack("!BI", 1, 65537), "a record of 65537 bytes, more than 65536"),
+    ],
+)
+def test_a_broken_record_ends_its_connection(examples, wire, why):
+    server = examples["custom_framer.py"]
+    assert exchange(server, record(1, b"a") + wire + record(1, b"b")) == record(1, b"a")
+    assert server.stdout.readline() == f"hung up on {why}\n"
+    assert exchange(server, record(1, b"c")) == record(1, b"c")
+
+
+def test_records_reads_no_faster_than_its_client(examples):
+    with connected(examples["custom_framer.py"]) as client:
+        sent = fill(client, record(1, b"x" * 1000))
+        assert received(client, sent // 1009 * 1009) == record(1, b"x" * 1000) * (sent // 1009)
+
+
+def test_the_client_of_records(core, examples):
+    port = str(examples["custom_framer.py"].port)
+    code, said, complaint = run(core, "custom_framer.py", "--port", port, "--send", "hello", "wörld")
+    assert (code, complaint) == (0, "")
+    assert re.fullmatch(r"hello\nwörld\n\w{3} \w{3} .*\n", said)
+    stranger = str(examples["line_server.py"].port)  # which answers, but no records
+    code, _, complaint = run(core, "custom_framer.py", "--port", stranger, "--send", "hello\n")
+    assert code == 1
+    assert in_one_sentence("custom_framer.py", complaint)
