@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import runpy
 import socket
 import struct
 import sys
+from contextlib import ExitStack
 
 import pytest
 from command_line import EXAMPLES, end_example, read_where, running_example, start_example
@@ -27,11 +29,13 @@ GREETINGS = {
 
 @pytest.fixture(scope="module")
 def examples(core):
-    """All of them, running, by name."""
+    """All of them, running, by name; each with a client that says nothing and is there to the end."""
     running = {name: start_example(core, name) for name in GREETINGS}
+    silent = ExitStack()
     try:
         for process in running.values():
             read_where(process)
+            silent.enter_context(connected(process))
         yield running
         for process in running.values():
             end_example(process)
@@ -39,6 +43,7 @@ def examples(core):
         for process in running.values():
             process.kill()
             process.communicate()
+        silent.close()
 
 
 # --- all of them ---
@@ -185,13 +190,22 @@ def test_another_directory(core, tmp_path):
 # --- asyncio_app.py ---
 
 
-def test_jobs_in_a_thread_and_in_a_process(examples):
-    answers = exchange(examples["asyncio_app.py"], b"hash x\npython\nwhat\nhash\n\necho  a b \necho \xff\n")
-    digest, python, *others = answers.split(b"\n")
-    assert re.fullmatch(b"[0-9a-f]{64}", digest)
-    assert python == b"Python " + sys.version.split()[0].encode()
-    error = b"error: it is echo TEXT, hash TEXT or python"
-    assert others == [error, error, error, b"a b", b"\xff", b""]
+def test_jobs_in_a_thread(examples):
+    with connected(examples["asyncio_app.py"]) as slow:
+        slow.sendall(b"hash x\n")
+        answers = exchange(examples["asyncio_app.py"], b"what\nhash\n\necho  a b \necho \xff\necho end")
+        error = b"error: it is echo TEXT or hash TEXT"
+        assert answers.split(b"\n") == [error, error, error, b"a b", b"\xff", b"end", b""]
+        digest = hashlib.pbkdf2_hmac("sha256", b"x", b"salt", 100_000).hex()
+        assert received(slow, 65) == f"{digest}\n".encode()
+
+
+def test_it_ends_while_its_clients_want_something(core):
+    """One is waited for, one does not take its answers."""
+    with ExitStack() as leaving, running_example(core, "asyncio_app.py") as process:
+        waiting, full = (leaving.enter_context(connected(process)) for _ in range(2))
+        waiting.sendall(b"hash x\n")
+        fill(full, b"echo %b\n" % (b"x" * 60_000))
 
 
 def test_a_line_without_an_end_is_given_up(examples):
