@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import select
 import socket
 import struct
 import subprocess
@@ -26,12 +27,19 @@ def in_one_sentence(name, complaint):
     return re.fullmatch(rf"{name.removesuffix('.py')}: .+\n", complaint)
 
 
+def said(process):
+    """The line that an example prints now; none within a while is an empty one."""
+    ready, _, _ = select.select([process.stdout], [], [], 20)
+    return process.stdout.readline() if ready else ""
+
+
 @contextmanager
 def connected(process):
     """A client, of whose bytes the kernel keeps few."""
     with socket.socket() as client:
         client.settimeout(20)
-        client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 64 * 1024)
+        for buffer in (socket.SO_SNDBUF, socket.SO_RCVBUF):
+            client.setsockopt(socket.SOL_SOCKET, buffer, 128 * 1024)
         client.connect(("127.0.0.1", process.port))
         yield client
 
