@@ -38,8 +38,8 @@ def connected(process):
     """A client, of whose bytes the kernel keeps few."""
     with socket.socket() as client:
         client.settimeout(20)
-        for buffer in (socket.SO_SNDBUF, socket.SO_RCVBUF):
-            client.setsockopt(socket.SOL_SOCKET, buffer, 128 * 1024)
+        for buffer, size in ((socket.SO_SNDBUF, 64), (socket.SO_RCVBUF, 128)):
+            client.setsockopt(socket.SOL_SOCKET, buffer, size * 1024)
         client.connect(("127.0.0.1", process.port))
         yield client
 
