@@ -7,7 +7,6 @@ from contextlib import ExitStack, closing
 
 import pytest
 from command_line import running_example
-from example_kit import run
 
 
 class Guest:
@@ -115,7 +114,6 @@ def test_who_does_not_listen_for_a_while_misses_what_is_said(core):
         while (line := bob.hear()) == "ann: " + "x" * 990:
             heard += 1
         assert line == f"* you missed {200 * 50 - heard} lines"
-        assert heard < 100 * 50
         bob.say("thanks")
         assert ann.hear() == bob.hear() == "bob: thanks"
 
@@ -125,10 +123,3 @@ def test_a_full_room_is_closed_without_a_word(core):
     with ExitStack() as leaving, running_example(core, "chat.py") as process:
         for number in range(20):
             leaving.enter_context(closing(Guest(process.port, f"guest_{number}")))
-
-
-@pytest.mark.parametrize("patience", ["0", "-1", "nan", "long"])
-def test_patience_is_more_than_none(core, patience):
-    code, said, complaint = run(core, "chat.py", f"--patience={patience}")
-    assert (code, said) == (2, "")
-    assert "error: argument --patience: " in complaint

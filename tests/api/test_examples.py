@@ -78,10 +78,17 @@ def test_a_port_that_is_taken_is_told_in_a_sentence():
             assert port in complaint
 
 
-@pytest.mark.parametrize("name", GREETINGS)
-@pytest.mark.parametrize("port", ["99999", "-1", "many", ""])
-def test_a_port_that_is_none_is_told_in_a_sentence(monkeypatch, capsys, name, port):
-    monkeypatch.setattr(sys, "argv", [name, f"--port={port}"])
+BAD = [(name, f"--port={port}") for name in GREETINGS for port in ("99999", "-1", "many", "")]
+BAD += [("chat.py", f"--patience={seconds}") for seconds in ("0", "-1", "nan", "long")]
+BAD += [("echo.py", "--unix="), ("echo.py", "--unix=/no/such/folder/socket")]
+BAD += [("http_files.py", "/no/such/folder")]
+BAD += [("asyncio_app.py", "--loop=none"), ("asyncio_app.py", "--clients=many")]
+
+
+@pytest.mark.parametrize(("name", "argument"), BAD)
+def test_a_bad_argument_is_told_in_a_sentence(monkeypatch, capsys, name, argument):
+    """In this process, which is quicker."""
+    monkeypatch.setattr(sys, "argv", [name, argument])
     with pytest.raises(SystemExit) as end:
         runpy.run_path(str(EXAMPLES / name), run_name="__main__")
     complaint = capsys.readouterr().err
@@ -89,7 +96,7 @@ def test_a_port_that_is_none_is_told_in_a_sentence(monkeypatch, capsys, name, po
         assert in_one_sentence(name, complaint)
     else:
         assert end.value.code == 2
-        assert f"argument --port: invalid int value: '{port}'\n" in complaint
+        assert f"{name}: error: argument {argument.partition('=')[0]}: " in complaint
 
 
 # --- echo.py ---
@@ -111,9 +118,6 @@ def test_echo_on_a_unix_socket(core, tmp_path):
             client.sendall(b"hello")
             assert received(client, 5) == b"hello"
     assert not path.exists()
-    code, _, complaint = run(core, "echo.py", "--unix", "")
-    assert code == 1
-    assert in_one_sentence("echo.py", complaint)
 
 
 # --- line_server.py ---
@@ -187,9 +191,6 @@ def test_another_directory(core, tmp_path):
     with running_example(core, "http_files.py", str(tmp_path), "--start", "a b.txt") as process:
         assert "\r\nLocation: /a%20b.txt\r\n" in fetch(process, "/")[1]
         assert fetch(process, "/a%20b.txt")[2] == b"hello"
-    code, _, complaint = run(core, "http_files.py", str(tmp_path / "none"))
-    assert code == 1
-    assert in_one_sentence("http_files.py", complaint)
 
 
 # --- asyncio_app.py ---
