@@ -97,9 +97,13 @@ def wanted() -> bool:
 
 
 def missing_tool() -> str:
-    """Asks the C compiler for the one header that matters, so that it says nothing about each module."""
+    """Asks the C compiler for the one header that matters, so that it says nothing about each module.
+
+    It preprocesses and no more, which every compiler can: zig cc, that builds for other machines, fails to
+    check syntax alone.
+    """
     compiler = shlex.split(os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc")
-    command = [*compiler, f"-I{sysconfig.get_path('include')}", "-fsyntax-only", "-xc", "-"]
+    command = [*compiler, f"-I{sysconfig.get_path('include')}", "-E", "-xc", "-"]
     try:
         tried = subprocess.run(command, input=b"#include <Python.h>\n", capture_output=True, check=False)
     except OSError:

@@ -303,6 +303,7 @@ class Reactor(SocketCalls, loop.Loop, SelectorEventLoop):
             transport.close()
             for step in steps:
                 step.cancel()
+            del done  # it has the exception, which has this frame: a cycle, for the garbage collector
             raise
         return secured._app_transport
 

@@ -61,6 +61,10 @@ else:
 ClientConnected = Callable[["StreamReader", "StreamWriter"], Awaitable[None] | None]
 
 
+# asyncio's options of start_tls, and it passes them all.
+TLS_OPTIONS = dict.fromkeys(("server_hostname", "ssl_handshake_timeout", "ssl_shutdown_timeout"))
+
+
 class StreamReader(_reader.StreamReader, Reader):
     """See ``asyncio.StreamReader``. ``limit`` bounds a line, and half of what may wait to be read."""
 
@@ -91,7 +95,7 @@ class StreamWriter(Writer):
         """
         loop, protocol, reader, transport = self._loop, self._protocol, self._reader, self._transport
         await self.drain()
-        options.setdefault("server_side", protocol._client_connected_cb is not None)
+        options = {**TLS_OPTIONS, "server_side": protocol._client_connected_cb is not None, **options}
         if isinstance(reader, StreamReader) and not hasattr(transport, "_unread"):
             # The loop does not know. After the next iteration the connection is TLS's, and has read nothing.
             loop.call_soon(loop.call_soon, _hand_over, transport, reader._take_back())
