@@ -16,7 +16,7 @@ MODULES = cyreactor._backend.MODULES
 
 # Who may be imported, in this order: a module imports only from rows above its own.
 LAYERS = [
-    {"errors", "limits", "_seams", "_typing"},
+    {"errors", "limits", "_seams", "_typing", "load"},
     {"sink", "_faults", "_resp", "http_lines"},
     {"intake", "poller", "http_head"},
     {"framing", "reader", "resp_encoding"},
@@ -33,6 +33,14 @@ LAYERS = [
     {"http/__init__", "resp*", "server", "testing/memory", "testing/recorder"},
     {"__init__", "testing/clock", "testing/link"},
     {"testing/__init__"},
+    {"compare/__init__", "compare/options", "compare/workloads", "compare/latency", "compare/child"},
+    {"compare/cpus", "compare/inside", "compare/limits", "compare/peers", "compare/processes"},
+    {"compare/machine", "compare/results", "compare/servers", "compare/terminal", "compare/tls_load"},
+    {"compare/generate", "compare/probe", "compare/schedule", "compare/tables", "compare/threads"},
+    {"compare/picture", "compare/plain", "compare/pretty", "compare/serve", "compare/targets"},
+    {"compare/measure", "compare/show"},
+    {"compare/report"},
+    {"compare/command"},
     {"cli"},
     {"__main__"},
 ]

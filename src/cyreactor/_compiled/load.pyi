@@ -1,0 +1,13 @@
+Result = tuple[int, int, int, float, list[int]]
+
+class Load:
+    def close(self) -> None: ...
+    def run(self, seconds: float, patience: float = 5.0) -> Result: ...
+
+class StreamLoad(Load):
+    def __init__(
+        self, port: int, count: int, request: bytes, answer: int, reconnect: bool = False
+    ) -> None: ...
+
+class DatagramLoad(Load):
+    def __init__(self, port: int, count: int, request: bytes, burst: int) -> None: ...

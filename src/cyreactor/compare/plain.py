@@ -1,0 +1,59 @@
+"""Tables and progress as text alone, where rich is not installed."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Sequence
+
+from .tables import Piece, Table
+from .terminal import clock, speakable, width_of
+
+
+def padded(table: Table) -> list[str]:
+    """Header and rows, aligned."""
+    widths = table.widths()
+    lines = [table.headers, *([piece.text for piece in row] for row in table.rows)]
+    return [
+        (" " * table.gap).join(
+            text.ljust(size) if at in table.left else text.rjust(size)
+            for at, (text, size) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
+        for line in lines
+    ]
+
+
+class Plain:
+    """Text alone; the progress is one line of the standard error that is written over."""
+
+    def __init__(self) -> None:
+        self.width = width_of(sys.stdout)
+        self.live = sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+        self.shown = False
+
+    def table(self, table: Table) -> None:
+        self.stop()
+        title = f"{table.title}  ({table.subtitle})" if table.subtitle else table.title
+        for line in ["", *([title] if title else []), *padded(table), *(piece.text for piece in table.notes)]:
+            self._say(line)
+
+    def lines(self, lines: Sequence[Piece]) -> None:
+        self.stop()
+        for piece in lines:
+            self._say(piece.text)
+
+    def _say(self, line: str) -> None:
+        print(speakable(line, sys.stdout), flush=True)
+
+    def step(self, part: float, left: float, doing: str) -> None:
+        if self.live:
+            text = f"{part * 100:3.0f} % · {clock(left)} left · {doing}"
+            columns = shutil.get_terminal_size().columns - 1
+            print(f"\r{speakable(text, sys.stderr)[:columns]}\x1b[K", end="", file=sys.stderr, flush=True)
+            self.shown = True
+
+    def stop(self) -> None:
+        if self.shown:
+            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+            self.shown = False
