@@ -23,6 +23,10 @@ except ImportError:
     CORE = "pure"
 
 
+# Idle connections after which the server is waited for; less than any backlog.
+ACCEPTED = 200
+
+
 class Generators:
     """One for each server that is being measured, and the idle connections beside them."""
 
@@ -49,12 +53,19 @@ class Generators:
         return {"completed": completed, "total": total, "lost": lost, "cpu": cpu, "histogram": histogram}
 
     def hold(self, key: str, port: int, count: int) -> dict[str, Any]:
-        """Open so many more idle connections."""
+        """Open so many more idle connections to a server that echoes; it has accepted them afterwards.
+
+        Every now and then it is waited for: what its backlog has no room for would be tried again by the
+        kernel, a second later.
+        """
         held = self.idle.setdefault(key, [])
-        for _ in range(count):
+        for number in range(1, count + 1):
             held.append(socket.socket())
             held[-1].settimeout(10.0)
             held[-1].connect(("127.0.0.1", port))
+            if number % ACCEPTED == 0 or number == count:
+                held[-1].sendall(b"x")
+                held[-1].recv(1)
         return {}
 
     def close(self, key: str) -> dict[str, Any]:

@@ -10,9 +10,9 @@ from .workloads import Workload
 
 # Seconds that a whole comparison aims at, --quick or not. What is not begun when so much more is over
 # is left out: on a busy machine starting alone takes longer than was planned.
-BUDGET = 100.0
+BUDGET = 95.0
 QUICK_BUDGET = 17.0
-GRACE = 1.15
+GRACE = 1.2
 
 # Seconds of one measurement: below, too few requests for a percentile; above, nothing is gained.
 SHORTEST = 0.03
@@ -20,7 +20,7 @@ LONGEST = 1.0
 
 # First guesses, in seconds, of what comes beside the measuring: a server's start, an idle connection.
 STARTING = 0.2
-CONNECTING = 0.0002
+CONNECTING = 0.0001
 
 
 @dataclass

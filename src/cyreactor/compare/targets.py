@@ -140,7 +140,6 @@ class Memory(Asked):
     def round(self, seconds: float) -> Sample:
         before = self.server.memory()
         self.command("hold", port=self.port, count=self.workload.idle)
-        probe.answer_size(self.port, self.workload)  # by then they are accepted
         after = self.server.memory()
         if before is None or after is None:
             raise self.server.ended()
