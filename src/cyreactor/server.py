@@ -35,14 +35,16 @@ def serve(
     *,
     path: str | os.PathLike[str] | None = None,
     backlog: int = BACKLOG,
+    reuse_port: bool = False,
     grace: float = GRACE,
     ready: Callable[[asyncio.Server], Any] | None = None,
 ) -> None:
     """Serve until SIGINT or SIGTERM comes, then shut down in order and return.
 
     Listens as ``Reactor.listen`` does, on TCP ``host:port`` or on the Unix socket ``path``, with a
-    protocol made by ``factory`` for each connection. ``ready`` is called once with the server when
-    it listens: its ``sockets`` tell the addresses.
+    protocol made by ``factory`` for each connection. With ``reuse_port`` several processes listen on
+    one port, and share its connections. ``ready`` is called once with the server when it listens: its
+    ``sockets`` tell the addresses.
 
     The shutdown accepts nobody any more and closes every connection, which first sends what it has
     queued; after ``grace`` seconds the rest is aborted. A second signal does what it would do
@@ -55,7 +57,7 @@ def serve(
         raise RuntimeError("serve() ends by a signal and works in the main thread only; use Reactor.listen()")
 
     def listen(reactor: Reactor) -> asyncio.Server:
-        return reactor.listen(factory, host, port, path=path, backlog=backlog)
+        return reactor.listen(factory, host, port, path=path, backlog=backlog, reuse_port=reuse_port)
 
     with asyncio.Runner(loop_factory=Reactor) as runner:
         runner.run(_serve(listen, grace, ready))

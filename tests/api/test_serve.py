@@ -106,6 +106,23 @@ def test_what_ready_raises_ends_it_and_closes_the_server(core):
     assert servers[0].sockets == ()
 
 
+@pytest.mark.skipif(not hasattr(socket, "SO_REUSEPORT"), reason="the system has no SO_REUSEPORT")
+@pytest.mark.parametrize("reuse_port", [True, False])
+def test_several_processes_may_share_a_port(core, reuse_port):
+    shared = []
+
+    def listen_too(server):
+        try:
+            socket.create_server(server.sockets[0].getsockname(), reuse_port=True).close()
+            shared.append(True)
+        except OSError:
+            shared.append(False)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    core.serve(Recorder, "127.0.0.1", 0, reuse_port=reuse_port, ready=listen_too)
+    assert shared == [reuse_port]
+
+
 def test_outside_of_the_main_thread_it_says_why_not(core):
     refused = []
 

@@ -78,8 +78,7 @@ class MemoryTransport(asyncio.Transport):
         self._protocol: Any = None
         self._sink: Any = None
         self.set_protocol(protocol)
-        self._dispatch(protocol.connection_made, self)
-        self.settle()
+        self._act(protocol.connection_made, self)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._state.name.lower()} queued={len(self._queue)}>"
@@ -96,22 +95,19 @@ class MemoryTransport(asyncio.Transport):
             raise RuntimeError("the peer has ended its stream: nothing more can come")
         for piece in _cut(data, cuts):
             if self._state is State.OPEN:
-                self._dispatch(self._arrive, piece)
-                self.settle()
+                self._act(self._arrive, piece)
 
     def feed_eof(self) -> None:
         """Have the end of the peer's stream arrive: ``eof_received`` comes after everything before it."""
         if not self._ended and self._state is State.OPEN:
             self._ended = True
-            self._dispatch(self._tell_end)
-        self.settle()
+            self._act(self._tell_end)
 
     def drain(self, count: int | None = None) -> None:
         """Let ``count`` more bytes leave, also such as are written later; None: all that wait now."""
         if self.room is not None:
             self.room += max(len(self._queue) - self.room, 0) if count is None else count
-        self._dispatch(self._send)
-        self.settle()
+        self._act(self._send)
 
     @property
     def sent(self) -> bytes:
@@ -145,6 +141,13 @@ class MemoryTransport(asyncio.Transport):
     def closed(self) -> bool:
         """Whether ``connection_lost`` was called."""
         return self._state is State.CLOSED
+
+    def _act(self, callback: Callable[..., Any], *args: Any) -> None:
+        """Do what the test wants, and what follows from it, also where a callback fails."""
+        try:
+            self._dispatch(callback, *args)
+        finally:
+            self.settle()
 
     # --- the protocol's callbacks ---
 
