@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import importlib.util
 import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
+import threading
+import time
 
 import pytest
 from command_line import command, environment
@@ -37,6 +41,14 @@ class Growing(cyreactor.LineProtocol):
 class Leaving(cyreactor.Protocol):
     def connection_made(self, transport):
         transport.close()
+
+class Refusing(cyreactor.Protocol):
+    def __init__(self):
+        raise ZeroDivisionError("no protocol today")
+
+class Stumbling(cyreactor.Protocol):
+    def data_received(self, data):
+        raise ZeroDivisionError("not this request")
 
 def raising():
     raise ZeroDivisionError("no loop today")
@@ -147,11 +159,40 @@ def test_the_user_s_own_protocol(core, mine):
         assert cell["failure"] == "", cell["reason"]
 
 
-@pytest.mark.parametrize(("protocol", "reason"), [("Growing", "differ"), ("Leaving", "closed|reset")])
-def test_a_protocol_that_cannot_be_measured(core, mine, protocol, reason):
+UNFIT = {
+    "Growing": "differ",
+    "Leaving": "closed|reset",
+    "Refusing": "ZeroDivisionError: no protocol today",
+    "Stumbling": "ZeroDivisionError: not this request",
+}
+
+
+@pytest.mark.parametrize("protocol", UNFIT)
+def test_a_protocol_that_cannot_be_measured(core, mine, protocol):
     options = ("--protocol", f"mine:{protocol}", "--request", "request", "--loops", core.backend)
-    shown, _ = compared(core, *options, *TINY, cwd=mine)
-    assert re.search(reason, shown)
+    finished = command(core, "compare", *options, *TINY, cwd=mine)
+    assert finished.returncode == 1  # nothing was measured
+    assert re.search(UNFIT[protocol], " ".join(finished.stdout.split()))
+    assert finished.stderr == ""
+
+
+def test_an_answer_without_an_end_is_given_up(core, monkeypatch):
+    probe = module(core, "probe")
+    monkeypatch.setattr(probe, "PATIENCE", 0.3)
+    ours, theirs = socket.socketpair()
+
+    def send():
+        with contextlib.suppress(OSError):
+            while theirs.send(b"x"):
+                time.sleep(0.01)
+
+    thread = threading.Thread(target=send)
+    thread.start()
+    with pytest.raises(module(core, "processes").PeerError, match="no end"):
+        probe.receive_all(ours)
+    ours.close()
+    thread.join()
+    theirs.close()
 
 
 WRONG = {
@@ -161,10 +202,10 @@ WRONG = {
     "no loop": ("--loops ,", "names no loop"),
     "a base that is not compared": ("--loops asyncio --base uvloop", "--base uvloop"),
     "a picture of no kind": ("--plot picture.gif", ".svg, .png, .pdf"),
-    "a file that cannot be": ("--json /no/such/folder/file", "No such file"),
+    "a file that cannot be": ("--json /no/such/folder/file", "/no/such/folder/file: No such file"),
     "a request without a protocol": ("--request request", "--protocol"),
     "a protocol without a request": ("--protocol mine:Shout", "--request"),
-    "a request that is not there": ("--protocol mine:Shout --request nothing", "No such file"),
+    "a request that is not there": ("--protocol mine:Shout --request nothing", "nothing: No such file"),
     "an empty request": ("--protocol mine:Shout --request /dev/null", "is empty"),
     "a protocol that is none": ("--protocol mine:Nothing --request request", "Nothing"),
 }
@@ -198,22 +239,36 @@ def test_the_list_has_every_name(core, capsys):
     assert {peer.name for peer in module(core, "peers").PEERS} <= names
 
 
-def test_ctrl_c_shows_what_was_measured(core):
-    options = ("--only", "echo-64,echo-1k", "--loops", core.backend, "--seconds", "0.1", "--rounds", "20")
+def interrupted(core, number, *options, started):
+    """What a comparison shows that gets a signal once it has printed a line that begins so."""
     with subprocess.Popen(
         [sys.executable, "-m", "cyreactor", "compare", *options],
         env=environment(core), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     ) as process:  # fmt: skip
-        lines = iter(process.stdout.readline, "")
-        for line in lines:
-            if line.startswith(core.backend):
-                break  # the first workload is done
-        process.send_signal(signal.SIGINT)
+        next(line for line in iter(process.stdout.readline, "") if line.startswith(started))
+        process.send_signal(number)
         shown, errors = process.communicate(timeout=30)
     assert process.returncode == 130
     assert errors == ""
-    assert "Interrupted" in shown
+    return shown
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_comparison_shows_what_was_measured(core, number, tmp_path):
+    options = ("--only", "echo-64,echo-1k", "--loops", core.backend, "--seconds", "0.05", "--rounds", "9")
+    file = tmp_path / "figures"
+    shown = interrupted(core, number, *options, "--json", str(file), started=core.backend)
+    assert "Interrupted: this is what was measured" in shown
+    assert json.loads(file.read_text())["method"]["interrupted"]
+
+
+def test_nothing_is_drawn_where_nothing_was_measured(core, tmp_path):
+    picture = tmp_path / "picture.svg"
+    options = ("--only", "echo-64", "--loops", core.backend, "--rounds", "9")
+    draw = ("--plot", str(picture)) if importlib.util.find_spec("matplotlib") else ()
+    assert "nothing had been measured" in interrupted(core, signal.SIGINT, *options, *draw, started="median")
+    assert not picture.exists()
 
 
 if hasattr(os, "openpty"):
@@ -305,12 +360,12 @@ def test_a_generator_that_was_the_limit_is_told(core):
 @given(latency=st.integers(0, 10**12))
 def test_a_bucket_is_near_the_latency(latency):
     bucket = importlib.import_module("cyreactor._pure.load").bucket_of(latency)
-    value = importlib.import_module("cyreactor.compare.latency").value_of(bucket)
+    value = importlib.import_module("cyreactor.compare.results").value_of(bucket)
     assert abs(value - latency) <= latency * 0.016
 
 
 def test_quantiles(core):
-    quantile = module(core, "latency").quantile
+    quantile = module(core, "results").quantile
     assert quantile([0] * 100, 0.5) is None
     histogram = [0] * 100
     histogram[50], histogram[90] = 99, 1

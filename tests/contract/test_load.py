@@ -84,7 +84,7 @@ def test_a_latency_is_that_of_the_answer(load):
         generator = load.StreamLoad(port, 1, b"x", 1)
         _, total, _, _, histogram = generator.run(0.03)
         generator.close()
-    latency = importlib.import_module("cyreactor.compare.latency")
+    latency = importlib.import_module("cyreactor.compare.results")
     assert total in (1, 2)
     assert 20e3 * 0.98 < latency.quantile(histogram, 0.01) < 5e6
 
@@ -94,6 +94,19 @@ def test_a_server_that_is_silent_times_out(load):
         generator = load.StreamLoad(port, 1, b"xx", 2)
         with pytest.raises(TimeoutError, match="does not answer"):
             generator.run(0.01, 0.3)
+        generator.close()
+
+
+def test_a_server_that_is_too_slow_times_out(load):
+    def slowly(sock):
+        while data := sock.recv(1):
+            time.sleep(0.05)
+            sock.sendall(data)
+
+    with serving(slowly) as (port, _):
+        generator = load.StreamLoad(port, 1, b"x" * 100, 100)
+        with pytest.raises(TimeoutError, match="too slow"):
+            generator.run(0.01, 0.2)
         generator.close()
 
 

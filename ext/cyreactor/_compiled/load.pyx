@@ -111,7 +111,8 @@ cdef class Load:
 
         Returns the requests answered in that time and all that were answered, the datagrams lost, the
         CPU seconds used here, and the histogram of latencies. Raises ConnectionError where a server
-        breaks off or says what was not expected, TimeoutError where it is silent for ``patience`` seconds.
+        breaks off or says what was not expected, TimeoutError where it is silent for ``patience`` seconds,
+        or as much later has not answered everything.
         """
         cdef int64_t before
         cdef int status
@@ -126,7 +127,7 @@ cdef class Load:
             reason = self.trouble.decode()
             if self.number:
                 reason = f"{reason}: {os.strerror(self.number)}"
-            raise (TimeoutError if self.trouble == SILENT else ConnectionError)(reason)
+            raise (TimeoutError if self.trouble in (SILENT, SLOW) else ConnectionError)(reason)
         cpu = (clock(CLOCK_THREAD_CPUTIME_ID) - before) / 1e9
         return self.completed, self.total, self.lost, cpu, [self.histogram[i] for i in range(BUCKETS)]
 
@@ -154,6 +155,8 @@ cdef class Load:
                 if self.on_ready(&self.flows[self.events[index].data.u64], self.events[index].events) < 0:
                     return -1
             heard = clock(CLOCK_MONOTONIC)
+            if heard > self.end + patience:
+                return self.fail(SLOW, 0)
         return 0
 
     cdef int begin(self, Flow* flow, int64_t time) noexcept nogil:
@@ -329,6 +332,7 @@ cdef class DatagramLoad(Load):
 
 
 cdef const char* SILENT = "the server does not answer"
+cdef const char* SLOW = "the server is too slow"
 
 
 cdef int64_t clock(int which) noexcept nogil:

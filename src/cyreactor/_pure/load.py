@@ -65,7 +65,8 @@ class Load:
 
         Returns the requests answered in that time and all that were answered, the datagrams lost, the
         CPU seconds used here, and the histogram of latencies. Raises ConnectionError where a server
-        breaks off or says what was not expected, TimeoutError where it is silent for ``patience`` seconds.
+        breaks off or says what was not expected, TimeoutError where it is silent for ``patience`` seconds,
+        or as much later has not answered everything.
         """
         if not self.flows:
             raise ValueError("the load generator is closed")
@@ -85,10 +86,13 @@ class Load:
             ready = self.selector.select(SILENCE)
             for key, events in ready:
                 self.on_ready(key.data, events)
+            now = time.perf_counter_ns()
             if ready:
-                heard = time.perf_counter_ns()
+                if now > self.end + patience:
+                    raise TimeoutError("the server is too slow")
+                heard = now
                 continue
-            if time.perf_counter_ns() - heard > patience:
+            if now - heard > patience:
                 raise TimeoutError("the server does not answer")
             self.on_silence()
 

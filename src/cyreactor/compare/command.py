@@ -5,10 +5,11 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import json
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
-from . import cpus, machine, peers, report, schedule, tables, workloads
+from . import machine, peers, report, schedule, tables, workloads
 from .measure import Comparison
 from .peers import Peer
 from .results import Row
@@ -16,12 +17,15 @@ from .show import Screen, screen
 from .tables import Piece
 from .workloads import Workload
 
-INTERRUPTED = 130  # the exit code of what Ctrl-C ended
+INTERRUPTED = 130  # the exit code of what Ctrl-C or SIGTERM ended
 PICTURES = (".svg", ".png", ".pdf")
 
 
 def run(options: argparse.Namespace) -> int:
-    """Returns the exit code; raises ValueError for options that make no sense, OSError for files."""
+    """Returns the exit code, 1 where nothing could be measured.
+
+    Raises ValueError for options that make no sense, and for files that cannot be read or written.
+    """
     if options.list:
         show_list(screen())
         return 0
@@ -29,10 +33,10 @@ def run(options: argparse.Namespace) -> int:
     base = base_of(options.base, comparison)
     check_files(options)
     shown = screen()
-    shown.lines(introduction(comparison))
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C
     interrupted = measure(comparison, base, shown)
     finish(comparison, base, shown, options, interrupted)
-    return INTERRUPTED if interrupted else 0
+    return INTERRUPTED if interrupted else 0 if any(row.answered for row in comparison.rows) else 1
 
 
 def plan(options: argparse.Namespace) -> Comparison:
@@ -44,7 +48,7 @@ def plan(options: argparse.Namespace) -> Comparison:
     rounds = options.rounds or (3 if options.quick else 5)
     budget = schedule.QUICK_BUDGET if options.quick else schedule.BUDGET
     times = schedule.Schedule(chosen, len(columns), rounds, budget, options.seconds)
-    return Comparison(chosen, columns, rounds, times, cpus.place(), options.seed)
+    return Comparison(chosen, columns, rounds, times, machine.place())
 
 
 def requested(options: argparse.Namespace) -> Workload:
@@ -52,7 +56,10 @@ def requested(options: argparse.Namespace) -> Workload:
         raise ValueError("--protocol needs a --request: a file with what the protocol is sent")
     if options.only:
         raise ValueError("--only and --protocol: one of them")
-    request = Path(options.request).read_bytes()
+    try:
+        request = Path(options.request).read_bytes()
+    except OSError as exc:
+        raise named_file(options.request, exc) from None
     if not request:
         raise ValueError(f"{options.request} is empty")
     return workloads.of_user(options.protocol, request)
@@ -75,9 +82,18 @@ def check_files(options: argparse.Namespace) -> None:
             raise ValueError(f"--plot {options.plot}: the name must end in {', '.join(PICTURES)}")
         if not importlib.util.find_spec("matplotlib"):
             raise ValueError("--plot needs matplotlib: pip install 'cyreactor[compare]'")
-    for name in (options.plot, options.json):
-        if name:
+    for name in filter(None, (options.plot, options.json)):
+        existed = Path(name).exists()
+        try:
             Path(name).open("ab").close()
+        except OSError as exc:
+            raise named_file(name, exc) from None
+        if not existed:
+            Path(name).unlink()
+
+
+def named_file(name: str, exc: OSError) -> ValueError:
+    return ValueError(f"{name}: {exc.strerror or exc}")
 
 
 def measure(comparison: Comparison, base: Peer, shown: Screen) -> bool:
@@ -92,6 +108,7 @@ def measure(comparison: Comparison, base: Peer, shown: Screen) -> bool:
         shown.table(tables.table_of(row, base, shown.width))
 
     try:
+        shown.lines(introduction(comparison))
         comparison.run(step, finished)
     except KeyboardInterrupt:
         keep_measured(comparison, finished)
@@ -127,15 +144,17 @@ def finish(
         text = f"Left out, because the time was over: {names}. --only measures them, so does --seconds."
         shown.lines([Piece(text, "note")])
     if interrupted:
-        shown.lines([Piece("Interrupted: this is what was measured until then.", "note")])
+        what = "this is what was measured until then" if rows else "nothing had been measured"
+        shown.lines([Piece(f"Interrupted: {what}.", "note")])
+    written = [options.json] if options.json else []
     if options.json:
         text = json.dumps(report.document(comparison, base, interrupted), indent=1)
         Path(options.json).write_text(text + "\n")
-    if options.plot:
+    if options.plot and rows:
         from .picture import draw
 
         draw(rows, comparison.peers, base, options.plot)
-    written = [name for name in (options.json, options.plot) if name]
+        written.append(options.plot)
     if written:
         shown.lines([Piece(f"Written: {', '.join(written)}", "dim")])
 

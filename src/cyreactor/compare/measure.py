@@ -9,8 +9,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 
 from . import targets
-from .cpus import Placement
-from .limits import affordable
+from .machine import Placement, affordable
 from .peers import Peer, missing
 from .processes import PeerError, Process
 from .results import Cell, Row
@@ -34,14 +33,14 @@ class Comparison:
     rounds: int
     schedule: Schedule
     placement: Placement
-    seed: int
     rows: list[Row] = field(default_factory=list)
     left_out: list[Workload] = field(default_factory=list)  # there was no time for them
     generator_core: str = ""
+    hopeless: dict[Peer, PeerError] = field(default_factory=dict)  # loops that do not start, and why
 
     def run(self, step: Listener, finished: Callable[[Row], None]) -> None:
         """Measure; ``finished`` gets each row. Interrupted, it leaves what there is in ``rows``."""
-        chance = random.Random(self.seed)
+        chance = random.Random()
         with ExitStack() as stack:
             generator = self._generator(stack)
             for index, workload in enumerate(self.workloads):
@@ -67,7 +66,9 @@ class Comparison:
         row = Row(workload, {peer: Cell() for peer in self.peers}, note, seconds, self.placement.shared)
         self.rows.append(row)
         started = time.monotonic()
-        rounds = Rounds(row, generator, self.placement, lambda part, doing: step(index, part, doing))
+        rounds = Rounds(
+            row, generator, self.placement, self.hopeless, lambda part, doing: step(index, part, doing)
+        )
         try:
             rounds.start()
             measuring = time.monotonic()
@@ -84,9 +85,15 @@ class Rounds:
     """One workload on all loops; a loop that fails leaves with its reason, and the others go on."""
 
     def __init__(
-        self, row: Row, generator: Process, placement: Placement, step: Callable[[float, str], None]
+        self,
+        row: Row,
+        generator: Process,
+        placement: Placement,
+        hopeless: dict[Peer, PeerError],
+        step: Callable[[float, str], None],
     ) -> None:
-        self.row, self.generator, self.placement, self.step = row, generator, placement, step
+        self.row, self.generator, self.placement = row, generator, placement
+        self.hopeless, self.step = hopeless, step
         self.targets: list[Target] = []
 
     def start(self) -> None:
@@ -96,6 +103,8 @@ class Rounds:
             why = inapplicable(self.row.workload, peer) or missing(peer)
             if why:
                 self._fail(peer, PeerError("n/a" if not peer.module else "missing", why))
+            elif peer in self.hopeless:  # it would take as long again
+                self._fail(peer, self.hopeless[peer])
             else:
                 self.targets.append(targets.start(self.row.workload, peer, self.placement, self.generator))
         self._each(self.targets, 0.05, lambda target: target.get_ready())
@@ -120,10 +129,14 @@ class Rounds:
                 act(target)
             except PeerError as exc:
                 self.targets.remove(target)
+                if not target.port and exc.short == "timed out":
+                    self.hopeless[target.peer] = exc
                 self._fail(target.peer, exc)
                 target.close()
 
     def _fail(self, peer: Peer, exc: PeerError) -> None:
+        if self.row.workload.tls and exc.short == "cannot":
+            exc = PeerError("no TLS", f"the loop has no TLS ({exc})")
         self.row.cells[peer] = Cell(failure=exc.short, reason=str(exc))
 
     def close(self) -> None:

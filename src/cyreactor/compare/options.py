@@ -15,7 +15,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--quick", action="store_true", help="fewer workloads and rounds, about 20 seconds")
     add("--seconds", type=positive, help="of one measurement (default: what fits in two minutes)")
     add("--rounds", type=several, help="measurements of each (default: 5, --quick 3)")
-    add("--seed", type=int, default=1, help="of the order of the rounds (default: %(default)s)")
     add("--json", metavar="FILE", help="write all figures there")
     add("--plot", metavar="FILE", help="draw them there: .svg, .png or .pdf")
     add("--list", action="store_true", help="show the workloads and the loops, measure nothing")

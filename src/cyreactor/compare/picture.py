@@ -51,8 +51,6 @@ FIGURES = 0.42
 
 def draw(rows: Sequence[Row], peers: Sequence[Peer], base: Peer, name: str) -> None:
     """Write the picture; its kind is that of the name's ending."""
-    if not rows:
-        return
     with matplotlib.rc_context(FONTS):
         figure, panels = frame(len(rows), len(peers))
         for row, panel in zip(rows, panels, strict=True):

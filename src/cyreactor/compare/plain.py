@@ -6,9 +6,15 @@ import os
 import shutil
 import sys
 from collections.abc import Sequence
+from typing import TextIO
 
 from .tables import Piece, Table
-from .terminal import clock, speakable, width_of
+
+# What stands in for it where an encoding lacks it.
+ASCII = str.maketrans("µ±×≈·–█░", "u+x~.-#.", "▏▎▍▌▋▊▉")
+
+# Columns of what is not a terminal.
+FILE_WIDTH = 100
 
 
 def padded(table: Table) -> list[str]:
@@ -57,3 +63,24 @@ class Plain:
         if self.shown:
             print("\r\x1b[K", end="", file=sys.stderr, flush=True)
             self.shown = False
+
+
+def width_of(stream: TextIO) -> int:
+    """Columns: of the terminal, or of ``COLUMNS``, or FILE_WIDTH."""
+    if stream.isatty() or "COLUMNS" in os.environ:
+        return shutil.get_terminal_size((FILE_WIDTH, 24)).columns
+    return FILE_WIDTH
+
+
+def speakable(text: str, stream: TextIO) -> str:
+    """As much of a text as the stream's encoding has."""
+    try:
+        text.encode(stream.encoding or "ascii")
+    except (UnicodeEncodeError, LookupError):
+        return text.translate(ASCII).encode("ascii", "replace").decode()
+    return text
+
+
+def clock(seconds: float) -> str:
+    minutes, rest = divmod(max(round(seconds), 0), 60)
+    return f"{minutes}:{rest:02}"

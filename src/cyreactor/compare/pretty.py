@@ -10,8 +10,8 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.table import Table as RichTable
 from rich.text import Text
 
+from .plain import clock, speakable, width_of
 from .tables import Piece, Table
-from .terminal import clock, speakable, width_of
 
 STYLES = {
     "ours": "bold cyan", "name": "", "bar": "bright_black", "good": "bold green", "bad": "red", "dim": "dim",

@@ -14,7 +14,13 @@ from pathlib import Path
 from typing import Any
 
 # Seconds that a process may take to start.
-START = 20.0
+START = 10.0
+
+# Bytes of its standard error that are looked at.
+LAST_WORDS = 4096
+
+# Seconds in which a server that closed a connection says why, or ends.
+LAST_MOMENT = 0.2
 
 # A process of its own group does not get the terminal's Ctrl-C: the parent ends it.
 APART: dict[str, Any] = {"process_group": 0} if os.name == "posix" else {"creationflags": 0x200}
@@ -32,7 +38,7 @@ class Process:
     """A process that answers commands, JSON objects, one a line."""
 
     def __init__(self, module: str, argument: str, environment: dict[str, str]) -> None:
-        self.errors = tempfile.TemporaryFile("w+", errors="replace")
+        self.errors = tempfile.TemporaryFile("a+b")  # appends, wherever this process reads
         self.process = subprocess.Popen(
             [sys.executable, "-m", f"cyreactor.compare.{module}", argument],
             env=environment,
@@ -85,10 +91,24 @@ class Process:
             code: int | None = self.process.wait(5)
         except subprocess.TimeoutExpired:
             code = None
-        self.errors.seek(0)
-        said = self.errors.read()[-4096:].split("\n")
-        last = next((line.strip() for line in reversed(said) if line.strip()), "it said nothing")
-        return PeerError("crashed", f"ended with code {code}: {last}")
+        return PeerError("crashed", f"ended with code {code}: {self.said() or 'it said nothing'}")
+
+    def said(self) -> str:
+        """The last line of its standard error."""
+        self.errors.seek(max(self.errors.seek(0, os.SEEK_END) - LAST_WORDS, 0))
+        lines = self.errors.read().decode(errors="replace").split("\n")
+        return next((line.strip() for line in reversed(lines) if line.strip()), "")
+
+    def explain(self, exc: PeerError) -> PeerError:
+        """What others noticed of it, in the light of what it says itself, which may come a moment later."""
+        try:
+            self.process.wait(LAST_MOMENT)
+        except subprocess.TimeoutExpired:
+            pass
+        else:
+            return self.ended()
+        said = self.said()
+        return PeerError(exc.short, f"{exc}; it says: {said}") if said else exc
 
     def cpu(self) -> float | None:
         """CPU seconds used so far, by all its threads; None where the system does not tell."""
@@ -119,14 +139,11 @@ class Process:
 
 
 def _short(error: str) -> str:
-    """A word for a cell, the whole error stands below the table."""
-    name = error.partition(":")[0]
-    kinds = {
-        "ModuleNotFoundError": "lacks a module",
-        "NotImplementedError": "cannot",
-        "TimeoutError": "timed out",
-    }
-    return kinds.get(name, "failed")
+    """A word or two for a cell, the whole error stands below the table."""
+    name, _, text = error.partition(":")
+    if name == "ModuleNotFoundError":
+        return f"no {text.rpartition(' ')[2].strip(chr(39))}"
+    return {"NotImplementedError": "cannot", "TimeoutError": "timed out"}.get(name, "failed")
 
 
 def environment(core: str = "") -> dict[str, str]:

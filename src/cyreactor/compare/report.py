@@ -22,7 +22,6 @@ def document(comparison: Comparison, base: Peer, interrupted: bool) -> dict[str,
         "loops": {peer.name: version(peer) for peer in comparison.peers},
         "method": {
             "rounds": comparison.rounds,
-            "seed": comparison.seed,
             "base": base.name,
             "placement": comparison.placement.note,
             "load_generator": comparison.generator_core,

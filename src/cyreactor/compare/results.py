@@ -14,6 +14,10 @@ from .workloads import Metric, Workload
 BUSY = 0.95
 IDLE = 0.90
 
+# As in the load generators: of latencies below 128 ns each has its own bucket, above 64 share a doubling.
+DIRECT = 128
+PER_DOUBLING = 64
+
 
 @dataclass(frozen=True)
 class Sample:
@@ -98,6 +102,11 @@ class Row:
         metric = self.workload.metric
         return metric if self.measured(metric) or metric == "bytes" else "throughput"
 
+    @property
+    def answered(self) -> bool:
+        """Whether any loop could do it."""
+        return any(cell.samples for cell in self.cells.values())
+
     def measured(self, metric: Metric) -> bool:
         """Whether any loop has it."""
         return any(cell.values(metric) for cell in self.cells.values())
@@ -127,3 +136,22 @@ def better(mine: Sequence[float], other: Sequence[float], metric: Metric) -> lis
     if metric != "throughput":
         pairs = [(second, first) for first, second in pairs]
     return [first / second for first, second in pairs if second > 0]
+
+
+def value_of(bucket: int) -> float:
+    """The middle of a bucket, in nanoseconds."""
+    if bucket < DIRECT:
+        return float(bucket)
+    shift, step = divmod(bucket - DIRECT, PER_DOUBLING)
+    return float(((PER_DOUBLING + step) << (shift + 1)) + (1 << shift))
+
+
+def quantile(histogram: Sequence[int], fraction: float) -> float | None:
+    """The latency, in microseconds, that so large a part of the requests did not exceed; None without any."""
+    rank = fraction * sum(histogram)
+    seen = 0
+    for bucket, count in enumerate(histogram):
+        seen += count
+        if count and seen >= rank:
+            return value_of(bucket) / 1e3
+    return None

@@ -22,7 +22,8 @@ from .child import CERTIFICATE, end_with_parent, in_one_line, named, prepare, sa
 def main() -> None:
     specification = loads(sys.argv[1])
     channel = prepare(specification["cpu"])
-    logging.getLogger("asyncio").setLevel(logging.CRITICAL)  # clients leave in the middle of answers
+    if ":" not in specification["server"]:  # what a protocol of the user's raises is worth telling
+        logging.getLogger("asyncio").setLevel(logging.CRITICAL)  # clients leave in the middle of answers
     try:
         run(specification, channel)
     except Exception as exc:
@@ -82,6 +83,7 @@ async def listen(specification: dict[str, Any]) -> Any:
     if name in servers.STREAMS:
         return await servers.start_streams(name, ours)(servers.readline, **options)
     factory: Callable[[], Any] = named(name) if ":" in name else servers.PROTOCOLS[name](ours)
+    factory()  # one that fails says so here, and not on every connection
     return await loop.create_server(factory, **options)  # type: ignore[call-overload]
 
 

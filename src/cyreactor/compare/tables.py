@@ -248,7 +248,9 @@ def warnings(rows: Sequence[Row]) -> list[str]:
         _busy(cell, row.shared)
         for row in rows
         for cell in row.cells.values()
-        if cell.values("generator_share") and cell.values("server_share")
+        if ":" not in row.workload.server  # which may sleep
+        and cell.values("generator_share")
+        and cell.values("server_share")
     ]
     if shares and statistics.median(shares) < 0.80:
         found.append(

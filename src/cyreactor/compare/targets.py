@@ -7,11 +7,10 @@ import json
 from typing import Any
 
 from . import probe
-from .cpus import Placement
-from .latency import quantile
+from .machine import Placement
 from .peers import Peer
 from .processes import PeerError, Process, environment
-from .results import Sample
+from .results import Sample, quantile
 from .workloads import Workload
 
 # Seconds without an answer after which a server has failed.
@@ -24,6 +23,8 @@ LONGEST_TRY = 2.0
 class Target:
     """Starts the server at once; ``get_ready`` waits for it. What fails raises PeerError."""
 
+    port = 0  # until it said one
+
     def __init__(self, workload: Workload, peer: Peer, placement: Placement) -> None:
         self.workload, self.peer = workload, peer
         specification = {
@@ -33,7 +34,7 @@ class Target:
         self.server = Process("serve", json.dumps(specification), environment(peer.core))
 
     def get_ready(self) -> None:
-        self.port: int = self.server.answer()["port"]
+        self.port = self.server.answer()["port"]
 
     def round(self, seconds: float) -> Sample:
         raise NotImplementedError
@@ -70,14 +71,15 @@ class Asked(Target):
     def command(self, do: str, timeout: float = 60.0, **arguments: Any) -> dict[str, Any]:
         try:
             return self.generator.ask({"do": do, "key": self.key, **arguments}, timeout)
-        except PeerError:
-            self._check_alive()
-            raise
+        except PeerError as exc:
+            raise self.server.explain(exc) from None
 
-    def _check_alive(self) -> None:
-        """A server that ended has more to say than that its connections were closed."""
-        if not self.server.alive:
-            raise self.server.ended()
+    def answer_size(self) -> int:
+        """Asks for the first time."""
+        try:
+            return probe.answer_size(self.port, self.workload)
+        except PeerError as exc:
+            raise self.server.explain(exc) from None
 
     def close(self) -> None:
         super().close()
@@ -93,10 +95,12 @@ class Asked(Target):
 class Traffic(Asked):
     """Answers requests."""
 
+    shortest = 0.0  # seconds in which it answers any
+
     def get_ready(self) -> None:
         super().get_ready()
         workload = self.workload
-        expect = probe.answer_size(self.port, workload)
+        expect = self.answer_size()
         if workload.idle:
             self.command("hold", port=self.port, count=workload.idle)
         self.command(
@@ -106,13 +110,15 @@ class Traffic(Asked):
         )  # fmt: skip
 
     def round(self, seconds: float) -> Sample:
+        seconds = max(seconds, self.shortest)
         before = self.server.cpu()
         said = self.command("run", seconds + PATIENCE + 5.0, seconds=seconds, patience=PATIENCE)
         after = self.server.cpu()
         if not said["completed"]:  # slow, or both had no CPU for so long: another try, if it makes sense
             if seconds >= LONGEST_TRY:
                 raise PeerError("too slow", f"no request was answered within {seconds:.2g} seconds")
-            return self.round(min(seconds * 4, LONGEST_TRY))
+            self.shortest = LONGEST_TRY
+            return self.round(seconds)
         used = None if before is None or after is None else after - before
         total = said["total"] * self.workload.operations
         p50, p99 = (quantile(said["histogram"], fraction) for fraction in (0.50, 0.99))
@@ -134,7 +140,7 @@ class Memory(Asked):
         super().get_ready()
         if self.server.memory() is None:
             raise PeerError("not measured", "this system does not tell a process's memory (Linux does)")
-        probe.answer_size(self.port, self.workload)
+        self.answer_size()
         self.command("hold", port=self.port, count=self.workload.idle)  # fills what a server keeps in stock
 
     def round(self, seconds: float) -> Sample:
