@@ -146,6 +146,9 @@ class Rounds:
 
 def inapplicable(workload: Workload, peer: Peer) -> str:
     """Why it makes no sense to ask; empty where it does."""
+    if peer.program:
+        echoes = workload.server == "echo" and not workload.tls
+        return "" if echoes else "the program does nothing but echo"
     if peer.module:
         return ""
     if workload.kind == "inside":

@@ -17,6 +17,7 @@ class Peer:
     name: str
     factory: str  # module:callable that makes a loop; empty where there is none
     core: str = ""  # of cyreactor
+    program: str = ""  # that echoes, instead of Python: says {"port": N}, takes its CPU as argument
 
     @property
     def ours(self) -> bool:
@@ -82,6 +83,8 @@ def version(peer: Peer) -> str:
     """Of what is installed; empty where nobody says."""
     if peer.ours:
         return __version__
+    if peer.program:
+        return ""
     if peer.module in ("", "asyncio"):
         return f"{platform.python_implementation()} {platform.python_version()}"
     try:

@@ -25,12 +25,12 @@ COLOURS = {
     "uvloop": "#e09f3e",
     "rloop": "#bc4b3c",
     "rsloop": "#8f6bb3",
-    "blazio": "#5f9e6e",
+    "blazio": "#7fc8b2",
     "winloop": "#e09f3e",
     "thread": "#6c757d",
 }
 OTHERS = ("#c77dff", "#2a9d8f", "#e76f51", "#8d99ae")
-TITLE, TEXT, SMALL = 9.5, 8.5, 8.0  # points
+TITLE, TEXT, SMALL = 9.0, 8.5, 8.0  # points
 INK, FAINT = "#222222", "#767676"
 FONTS: dict[Any, Any] = {
     "font.family": "sans-serif",

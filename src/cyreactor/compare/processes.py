@@ -10,6 +10,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,10 +38,10 @@ class PeerError(Exception):
 class Process:
     """A process that answers commands, JSON objects, one a line."""
 
-    def __init__(self, module: str, argument: str, environment: dict[str, str]) -> None:
+    def __init__(self, command: Sequence[str], environment: dict[str, str]) -> None:
         self.errors = tempfile.TemporaryFile("a+b")  # appends, wherever this process reads
         self.process = subprocess.Popen(
-            [sys.executable, "-m", f"cyreactor.compare.{module}", argument],
+            command,
             env=environment,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -144,6 +145,11 @@ def _short(error: str) -> str:
     if name == "ModuleNotFoundError":
         return f"no {text.rpartition(' ')[2].strip(chr(39))}"
     return {"NotImplementedError": "cannot", "TimeoutError": "timed out"}.get(name, "failed")
+
+
+def python(module: str, argument: str) -> list[str]:
+    """The command that runs a module of this package."""
+    return [sys.executable, "-m", f"cyreactor.compare.{module}", argument]
 
 
 def environment(core: str = "") -> dict[str, str]:

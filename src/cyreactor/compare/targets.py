@@ -9,7 +9,7 @@ from typing import Any
 from . import probe
 from .machine import Placement
 from .peers import Peer
-from .processes import PeerError, Process, environment
+from .processes import PeerError, Process, environment, python
 from .results import Sample, quantile
 from .workloads import Workload
 
@@ -31,7 +31,10 @@ class Target:
             "server": workload.server, "kind": workload.kind, "tls": workload.tls,
             "factory": peer.factory, "ours": peer.ours, "cpu": placement.server,
         }  # fmt: skip
-        self.server = Process("serve", json.dumps(specification), environment(peer.core))
+        command = python("serve", json.dumps(specification))
+        if peer.program:
+            command = [peer.program, argument(placement.server)]
+        self.server = Process(command, environment(peer.core))
 
     def get_ready(self) -> None:
         self.port = self.server.answer()["port"]
@@ -154,8 +157,12 @@ class Memory(Asked):
 
 def generate(placement: Placement) -> Process:
     """A load generator; it says on which core once it is asked."""
-    cpu = "" if placement.generator is None else str(placement.generator)
-    return Process("generate", cpu, environment())
+    return Process(python("generate", argument(placement.generator)), environment())
+
+
+def argument(cpu: int | None) -> str:
+    """A CPU as an argument, empty where the system chooses."""
+    return "" if cpu is None else str(cpu)
 
 
 def start(workload: Workload, peer: Peer, placement: Placement, generator: Process) -> Target:
