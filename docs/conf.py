@@ -11,6 +11,7 @@ import cyreactor
 
 project = "cyreactor"
 author = "The cyreactor authors"
+project_copyright = author
 version = release = cyreactor.__version__
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.viewcode"]

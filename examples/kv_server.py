@@ -280,7 +280,7 @@ def main():
 
     try:
         cyreactor.serve(Connection, options.host, options.port, ready=ready)
-    except OSError as exc:
+    except (OSError, OverflowError, ValueError) as exc:
         parser.exit(1, f"kv_server: {exc}\n")
 
 

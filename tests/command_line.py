@@ -14,6 +14,7 @@ from pathlib import Path
 import cyreactor
 
 SOURCE = Path(cyreactor.__file__).parents[1]
+EXAMPLES = Path(__file__).parents[1] / "examples"
 
 
 def environment(core=None):
@@ -58,6 +59,47 @@ def serving(core, *arguments, before=lambda: None, **options):
     try:
         process.ready = process.stdout.readline()
         yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def start_example(core, name, *arguments):
+    """Start an example on a port of its own; its first line has not been read yet."""
+    return subprocess.Popen(
+        [sys.executable, "-W", "error", str(EXAMPLES / name), "--port", "0", *arguments],
+        env=environment(core),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: _interruptible(lambda: None),
+    )
+
+
+def read_where(process):
+    """Read the line that says where an example serves, and on which core or loop: ``where`` and ``on``."""
+    line = process.stdout.readline()
+    found = re.fullmatch(r"serving on (?:http://)?(\S+?)/?, (.+)\n", line)
+    assert found, (line, process.poll())
+    process.where, process.on = found.groups()
+    process.port = int(process.where.rpartition(":")[2]) if ":" in process.where else None
+
+
+def end_example(process):
+    """End it by Ctrl-C; it must do so without a complaint."""
+    process.send_signal(signal.SIGINT)
+    assert process.communicate(timeout=20) == ("", ""), process.args
+    assert process.returncode == 0, process.args
+
+
+@contextlib.contextmanager
+def running_example(core, name, *arguments):
+    """Run an example from its first line to Ctrl-C; yields the process."""
+    process = start_example(core, name, *arguments)
+    try:
+        read_where(process)
+        yield process
+        end_example(process)
     finally:
         process.kill()
         process.communicate()

@@ -65,10 +65,24 @@ def everything(work: Path, out: Path, pythons: list[str], times: int, tests: lis
     section("audit")
     audit(out)
 
+    results = {}
     for (python, core), built in zip(trials, wheels, strict=True):
         section(f"the suite on {built.name}")
         run(python, "-m", "pip", "install", "-q", f"cyreactor[test] @ {built.absolute().as_uri()}")
+        results[built.name] = passes(python, core, tests, folder)
+    section("results")
+    print(*(f"{name}: {'passed' if passed else 'FAILED'}" for name, passed in results.items()), sep="\n")
+    if not all(results.values()):
+        raise SystemExit(1)
+
+
+def passes(python: Path, core: str, tests: list[str], folder: Path) -> bool:
+    """Run the suite on what is installed. Another wheel's trial does not wait for this one to pass."""
+    try:
         run(python, "tools/installed.py", core, *tests, cwd=folder)
+    except subprocess.CalledProcessError:
+        return False
+    return True
 
 
 def interpreters() -> Iterator[str]:

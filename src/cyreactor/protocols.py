@@ -1,7 +1,9 @@
 """Protocol base classes and their callback grammar.
 
-    connection_made  (data_received | message_received | pause_writing resume_writing)*
+    connection_made  (data_received | message_received | pause_writing | resume_writing)*
     eof_received?  connection_lost
+
+``resume_writing`` comes after a ``pause_writing``, if the connection lasts.
 
 ``connection_lost`` comes exactly once, last, and never from inside another callback.
 """

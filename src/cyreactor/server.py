@@ -23,8 +23,8 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 # which is when TCP tries again.
 BACKLOG = 1024
 
-# Seconds that a shutdown waits for clients to take what they were sent: less than the ten that
-# service managers commonly leave between SIGTERM and SIGKILL.
+# Seconds that a shutdown waits for clients to take what they were sent: less than the shortest that is
+# common between SIGTERM and SIGKILL, the ten of container engines.
 GRACE = 8.0
 
 

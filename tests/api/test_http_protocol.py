@@ -11,6 +11,8 @@ import pytest
 from http_client import GET, LARGE, Client, get, recorder
 from streams_kit import until
 
+from cyreactor.http.gathering import forgets_to_pause
+
 CERTIFICATE = Path(__file__).parents[1] / "certificates" / "localhost.pem"
 
 
@@ -259,6 +261,23 @@ def test_a_stream_waits_for_a_client_that_is_slow(core, play):
         await protocol.task
 
     play(scenario)
+
+
+@pytest.mark.parametrize(
+    ("version", "forgets"),
+    [
+        ((3, 11, 14), False),
+        ((3, 12, 0), True),
+        ((3, 12, 8, "final", 0), True),
+        ((3, 12, 9), False),
+        ((3, 13, 0), True),
+        ((3, 13, 1, "final", 0), True),
+        ((3, 13, 2), False),
+        ((3, 14, 0), False),
+    ],
+)
+def test_pieces_are_joined_where_asyncio_would_not_hold_back_who_writes_them(version, forgets):
+    assert forgets_to_pause(version) is forgets
 
 
 # --- another protocol ---

@@ -2,47 +2,18 @@
 
 from __future__ import annotations
 
-import re
-import signal
 import socket
-import subprocess
-import sys
 import time
-from contextlib import closing, contextmanager
-from pathlib import Path
+from contextlib import closing
 
 import pytest
-from command_line import environment
-
-EXAMPLE = Path(__file__).parents[2] / "examples" / "kv_server.py"
-
-
-@contextmanager
-def serving(core, *arguments):
-    """The example on a port of its own; it must end by Ctrl-C, without a complaint."""
-    command = [sys.executable, "-W", "error", str(EXAMPLE), "--port", "0", *arguments]
-    process = subprocess.Popen(
-        command,
-        env=environment(core),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
-    )
-    try:
-        yield int(re.search(r":(\d+), \w+ core$", process.stdout.readline())[1])
-        process.send_signal(signal.SIGINT)
-        assert process.communicate(timeout=20) == ("", "")
-        assert process.returncode == 0
-    finally:
-        process.kill()
-        process.communicate()
+from command_line import running_example
 
 
 @pytest.fixture(scope="module")
 def port(core):
-    with serving(core) as port:
-        yield port
+    with running_example(core, "kv_server.py") as server:
+        yield server.port
 
 
 class Client:
@@ -223,12 +194,3 @@ def test_who_does_not_read_is_not_served_without_end(client):
             if sent > 64 << 20:
                 pytest.fail("it takes commands for ever")
     client.sock.setblocking(True)
-
-
-def test_an_address_that_is_taken(core):
-    with serving(core) as port:
-        command = [sys.executable, str(EXAMPLE), "--port", str(port)]
-        done = subprocess.run(command, env=environment(core), capture_output=True, text=True, timeout=30)
-    assert done.returncode == 1
-    assert done.stderr.startswith("kv_server: ")
-    assert "Traceback" not in done.stderr

@@ -20,7 +20,7 @@ import unittest
 from asyncio import base_events, unix_events
 from pathlib import Path
 
-from not_applicable import reason
+from not_applicable import RACE, reason
 
 import cyreactor
 from cyreactor import streams
@@ -99,7 +99,8 @@ class Report(unittest.TestResult):
 
     def say(self, test: unittest.TestCase) -> None:
         why = reason(cyreactor.backend, short(test))
-        line = {"test": short(test), "outcome": self.outcome, "detail": self.detail, "not_applicable": why}
+        line = {"test": short(test), "outcome": self.outcome, "detail": self.detail}
+        line.update(not_applicable=why, may_pass=why in ("", RACE))
         print(json.dumps(line), file=self.file)
         if self.outcome == "started":
             limit = SECONDS_NOT_APPLICABLE if why else SECONDS

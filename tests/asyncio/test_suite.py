@@ -87,7 +87,8 @@ def complaint(result):
     """What is wrong with the outcome of a test; empty where nothing is."""
     test, outcome = result["test"], result["outcome"]
     if result["not_applicable"]:
-        return f"{test} is listed as not applicable, and passes" if outcome == "passed" else ""
+        passes = outcome == "passed" and not result["may_pass"]
+        return f"{test} is listed as not applicable, and passes" if passes else ""
     return "" if outcome in ("passed", "skipped") else f"{test} {outcome}\n{result['detail']}"
 
 

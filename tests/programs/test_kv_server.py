@@ -2,39 +2,20 @@
 
 from __future__ import annotations
 
-import re
-import signal
 import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 import services
 from children import finish, start
-from command_line import environment
+from command_line import running_example
 from cores import CORES, load_core
-
-EXAMPLE = Path(__file__).parents[2] / "examples" / "kv_server.py"
 
 
 @pytest.fixture(scope="module", params=CORES)
 def server(request):
     """The core's name and the port of the example on it."""
-    process = subprocess.Popen(
-        [sys.executable, "-W", "error", str(EXAMPLE), "--port", "0"],
-        env=environment(load_core(request.param)),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
-    )
-    try:
-        yield request.param, int(re.search(r":(\d+), ", process.stdout.readline())[1])
-        process.send_signal(signal.SIGINT)
-        assert process.communicate(timeout=20) == ("", "")
-    finally:
-        process.kill()
-        process.communicate()
+    with running_example(load_core(request.param), "kv_server.py") as process:
+        yield request.param, process.port
 
 
 def test_redis_py(server):

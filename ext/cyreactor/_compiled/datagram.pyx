@@ -1,8 +1,8 @@
 """Datagrams: UDP over IPv4 and IPv6, and Unix datagram sockets.
 
 One system call receives what has come, up to a bound; one sends what the callbacks of a dispatch
-answered. Errors of the network (ICMP, a full neighbour table) are `error_received`, and so is what
-the program's own callback raises no end of the endpoint: other peers have done nothing wrong.
+answered. Errors of the network (ICMP, a full neighbour table) are `error_received`, and what the
+program's own callback raises is no end of the endpoint: other peers have done nothing wrong.
 """
 
 import asyncio

@@ -231,7 +231,7 @@ cdef class Loop(Scheduler):
         return self.now()
 
     def call_soon(self, callback, *args, context=None):
-        """Call back in the next iteration. See ``asyncio.loop.call_soon``."""
+        """Call back after the present callback. See ``asyncio.loop.call_soon``."""
         if self.closed:
             self._check_closed()
         if self.debugging:

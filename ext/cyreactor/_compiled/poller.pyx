@@ -10,8 +10,8 @@ What follows from that:
 - `watch` trusts what it told the kernel before only for descriptors that we own. One of the user's
   may have been closed and its number reused: `forget` first, and the next `watch` asks the kernel.
 
-Interest is lazy: a watcher that wants less leaves the registration as it is until an event comes
-that nobody wants. Pausing and resuming between two events costs no system call.
+Interest is lazy: a watcher that wants less leaves the registration as it is until an event that it does
+not want any more is over. Pausing and resuming between two events costs no system call.
 """
 
 from selectors import EVENT_READ, EVENT_WRITE, SelectorKey

@@ -1,15 +1,15 @@
 """What streams and datagrams have in common: a life, dispatch in a context, flow control, an end.
 
 Dispatch. While one of the endpoint's own callbacks runs, writes only queue; what they queued leaves
-at its end. Interest is lazy: pausing tells the selector nothing; should an event come that nobody
-wants, the registration shrinks then.
+at its end. Interest is lazy: pausing tells the selector nothing; if it still holds when an event of that
+kind is over, the registration shrinks then.
 
 Ending. OPEN -> CLOSING (close, end of stream, framing error: the queue still leaves) -> LOST
 (connection_lost is scheduled, never called from inside another callback) -> CLOSED. An error or
 ``abort`` goes straight to LOST.
 
-What a callback raises goes to the loop's exception handler and loses the endpoint; KeyboardInterrupt
-and SystemExit pass through.
+What a callback raises goes to the loop's exception handler, and loses a stream's endpoint unless the
+callback was about writing; KeyboardInterrupt and SystemExit pass through.
 """
 
 from __future__ import annotations

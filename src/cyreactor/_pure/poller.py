@@ -3,8 +3,8 @@
 Descriptors are removed from the set before they are closed; an event belongs to the watcher that
 was registered when the selector reported it, and is dropped when that one has left meanwhile.
 
-Interest is lazy: a watcher that wants less leaves the registration as it is until an event comes
-that nobody wants. Pausing and resuming between two events costs no system call.
+Interest is lazy: a watcher that wants less leaves the registration as it is until an event that it does
+not want any more is over. Pausing and resuming between two events costs no system call.
 """
 
 from __future__ import annotations

@@ -16,6 +16,7 @@ from typing import Any
 
 from ..limits import GATHER_FROM
 from .delivery import Delivery
+from .gathering import gather
 from .heads import Checked, Fields, check, heads_of
 from .parsers import Headers, Request
 
@@ -93,7 +94,7 @@ class HTTPProtocol(Delivery):
         if len(body) < GATHER_FROM:
             self.transport.write(head + body)
         else:
-            self.transport.writelines((head, body))
+            gather(self.transport, (head, body))
         if self._late:
             self._go_on_soon()
 
@@ -110,7 +111,7 @@ class HTTPProtocol(Delivery):
             raise ValueError(f"Content-Length is {checked.length}, the body has {size} bytes")
         goes_on = self._may_go_on(request, status, checked)
         head = self._heads.render(status, checked, _length(size) + _persistence(request, goes_on))
-        self.transport.writelines((head, b"" if request.method == "HEAD" else body))
+        gather(self.transport, (head, b"" if request.method == "HEAD" else body))
         self._answered(goes_on)
 
     def start_response(self, status: int = 200, headers: Fields = ()) -> None:
@@ -151,7 +152,7 @@ class HTTPProtocol(Delivery):
                 raise ValueError(f"{len(piece)} bytes more, where Content-Length leaves {self._left}")
             self._left -= len(piece)
         if self._chunked:
-            self.transport.writelines((b"%x\r\n" % len(piece), piece, b"\r\n"))
+            gather(self.transport, (b"%x\r\n" % len(piece), piece, b"\r\n"))
         else:
             self.transport.write(piece)
 
