@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -41,9 +42,12 @@ FONTS: dict[Any, Any] = {
 
 # Inches: of a panel, of what is above its bars, of one bar, of the picture's head and foot.
 PANEL_WIDTH, PANEL_HEAD, BAR = 4.0, 0.64, 0.205
-HEAD, FOOT = 1.2, 0.42
+HEAD, FOOT = 1.36, 0.46
 NAMES, MARGIN = 0.8, 0.15  # left of the bars, and around all
 DOTS = 160  # an inch, of a PNG
+
+# Characters that fit an inch, of the lines in head and foot.
+IN_AN_INCH = 13.5
 
 # Of a panel's width: what the longest bar leaves to the figures behind it.
 FIGURES = 0.42
@@ -162,6 +166,7 @@ def unit_name(row: Row, prefix: str) -> str:
 
 def caption(figure: Figure, rows: Sequence[Row], base: Peer) -> None:
     width, height = figure.get_size_inches()
+    fitting = int((width - 2 * MARGIN) * IN_AN_INCH)
     facts = machine.facts()
     left = MARGIN / width
     title: dict[str, Any] = {"fontsize": 15, "fontweight": "bold", "color": INK, "va": "top"}
@@ -171,9 +176,11 @@ def caption(figure: Figure, rows: Sequence[Row], base: Peer) -> None:
         f"Bars: medians of {rounds} rounds; lines: lowest to highest round. "
         f"Right: how many times better than {base.name}, ≈ where the rounds overlap."
     )
+    method = textwrap.fill(method, fitting)
     figure.text(left, 1 - 0.47 / height, method, fontsize=9, color=FAINT, va="top")
     versions = f"cyreactor {facts['cyreactor']} · {facts['python']} · {facts['system']} · {facts['cpu']}"
     foot = f"{versions} · {facts['date'][:10]} · python -m cyreactor compare"
+    foot = textwrap.fill(foot, fitting)
     figure.text(left, 0.12 / height, foot, fontsize=8, color=FAINT, va="bottom")
 
 
