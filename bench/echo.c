@@ -1,10 +1,15 @@
 /* The limit to measure against: an epoll echo server with nothing else in it.
-   Prints the port it listens on. */
+   Takes the number of its CPU, or an empty string; prints the port it listens on, as JSON. */
 #define _GNU_SOURCE
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <sched.h>
+#include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/epoll.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -16,7 +21,22 @@ static void echo(int fd) {
         close(fd);
 }
 
-int main(void) {
+static void prepare(const char *cpu) {
+    struct rlimit descriptors;
+    getrlimit(RLIMIT_NOFILE, &descriptors);
+    descriptors.rlim_cur = descriptors.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &descriptors);
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (*cpu) {
+        cpu_set_t cpus;
+        CPU_ZERO(&cpus);
+        CPU_SET(atoi(cpu), &cpus);
+        sched_setaffinity(0, sizeof cpus, &cpus);
+    }
+}
+
+int main(int count, char **arguments) {
+    prepare(count > 1 ? arguments[1] : "");
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t size = sizeof address;
     int one = 1, listener = socket(AF_INET, SOCK_STREAM, 0), epoll = epoll_create1(0);
@@ -24,7 +44,7 @@ int main(void) {
     if (bind(listener, (void *) &address, sizeof address) || listen(listener, 1024))
         return 1;
     getsockname(listener, (void *) &address, &size);
-    printf("%d\n", ntohs(address.sin_port));
+    printf("{\"port\": %d}\n", ntohs(address.sin_port));
     fflush(stdout);
     struct epoll_event event = {.events = EPOLLIN, .data.fd = listener}, events[1024];
     epoll_ctl(epoll, EPOLL_CTL_ADD, listener, &event);

@@ -1,7 +1,8 @@
 """Parsers alone, without I/O, side by side: ``python bench/parsers.py [family ...]`` prints tables.
 
 A family is a file parsers_FAMILY.py with a list ``CASES`` of ``(row, operations, {column: function})``: a
-call of the function does that many operations. Calls of all columns take turns; a cell is the median.
+call of the function does that many operations. Calls of all columns take turns; a cell is the median, with
+the distance of the farther quartile.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ HERE = Path(__file__).parent
 
 
 def measure(operations, functions, rounds, seconds):
-    """Nanoseconds of an operation, for each of the functions."""
+    """Nanoseconds of an operation in each round, for each of the functions."""
     times = {column: [] for column in functions}
     calls = {column: calls_within(function, seconds) for column, function in functions.items()}
     for _ in range(rounds):
@@ -27,7 +28,7 @@ def measure(operations, functions, rounds, seconds):
             for _ in range(calls[column]):
                 function()
             times[column].append((time.perf_counter() - start) / calls[column] / operations * 1e9)
-    return {column: statistics.median(values) for column, values in times.items()}
+    return times
 
 
 def calls_within(function, seconds):
@@ -51,8 +52,11 @@ def table(family, rounds, seconds):
 def cell(found, column):
     if column not in found:
         return ""
-    first = next(iter(found.values()))
-    return f"{found[column]:.0f} ({found[column] / first:.2f})"
+    values, first = found[column], next(iter(found.values()))
+    median = statistics.median(values)
+    quarters = statistics.quantiles(values)
+    off = max(quarters[2] - median, median - quarters[0]) / median
+    return f"{median:.0f} ±{off:.0%} ({median / statistics.median(first):.2f})"
 
 
 def main():

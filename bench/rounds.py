@@ -1,7 +1,8 @@
-"""Servers that are asked in turn, round after round: what the comparisons of servers have in common.
+"""Servers that other programs' load generators ask in turn, round after round: wrk, redis-benchmark.
 
 All servers of a row run at once on one CPU, and one load generator on another asks them in turn. A cell
-is the median of the rounds: operations a second in thousands, and the server's CPU for each in µs.
+is the median of the rounds: operations a second in thousands, and the server's CPU for each in µs, both
+with the distance of the farthest round.
 """
 
 from __future__ import annotations
@@ -13,6 +14,9 @@ import subprocess
 from pathlib import Path
 
 from processes import pin
+
+from cyreactor.compare.results import Spread
+from cyreactor.compare.tables import figure
 
 
 class Server:
@@ -33,7 +37,12 @@ class Server:
         self.cpu.append((self.clock(self.process.pid) - before) / operations * 1e6)
 
     def cell(self):
-        return f"{statistics.median(self.rates) / 1e3:.1f} k · {statistics.median(self.cpu):.2f}"
+        return f"{spread(self.rates, 1e3)} k · {spread(self.cpu)}"
+
+
+def spread(values, unit=1.0):
+    """The median, and how far the farthest round is from it."""
+    return figure(Spread(statistics.median(values), min(values), max(values)), unit).text
 
 
 def main_thread(pid):
@@ -47,15 +56,10 @@ def all_threads(pid):
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def trips(output):
-    """What load.c prints: round trips, and the seconds they took."""
-    count, seconds = output.split()
-    return int(count), int(count) / float(seconds)
-
-
-def cpus(unpinned=False):
-    """The CPU of the servers and that of the load generator."""
-    return (None, None) if unpinned else sorted(os.sched_getaffinity(0))[:2]
+def cpus():
+    """The CPU of the servers and that of the load generator; the same where there is but one."""
+    found = sorted(os.sched_getaffinity(0))
+    return found[0], found[:2][-1]
 
 
 def options(description, rounds=5, **seconds):

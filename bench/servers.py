@@ -1,6 +1,7 @@
-"""One server for every loop and workload: ``servers.py LOOP WORKLOAD`` prints the port it listens on.
+"""Servers that are measured beside those of ``cyreactor.compare``, and by the other programs here.
 
-LOOP is cyreactor, asyncio, uvloop or rloop; the core of cyreactor is chosen by CYREACTOR_BACKEND.
+``servers.py LOOP WORKLOAD`` prints the port it listens on: LOOP is cyreactor, asyncio, uvloop or rloop;
+the core of cyreactor is chosen by CYREACTOR_BACKEND.
 """
 
 from __future__ import annotations
@@ -11,13 +12,10 @@ import importlib
 import logging
 import sys
 
-
-class Echo(asyncio.Protocol):
-    def connection_made(self, transport):
-        self.transport = transport
-
-    def data_received(self, data):
-        self.transport.write(data)
+import cyreactor
+from cyreactor import streams
+from cyreactor.compare.servers import Echo, Lines, readline
+from cyreactor.http import HTTPProtocol
 
 
 class TwoWrites(Echo):
@@ -30,52 +28,21 @@ class TwoWrites(Echo):
         self.transport.write(self.body)
 
 
-class Lines(Echo):
-    """Lines by hand, as one writes them on asyncio."""
-
-    def __init__(self):
-        self.rest = b""
-
-    def data_received(self, data):
-        *lines, self.rest = (self.rest + data).split(b"\n")
-        for line in lines:
-            self.transport.write(line + b"\n")
+class FramedLines(cyreactor.LineProtocol):
+    def message_received(self, message):
+        self.send_message(message)
 
 
-def framed_lines():
-    import cyreactor
+class Hello(HTTPProtocol):
+    # No timer runs: to make a new Date or to look at timeouts is a wake-up, though of no request.
+    fields = ((b"Content-Type", b"text/plain"), (b"Date", b"Thu, 01 Jan 1970 00:00:00 GMT"))
+    head_timeout = body_timeout = keep_alive_timeout = send_timeout = 1000.0
 
-    class FramedLines(cyreactor.LineProtocol):
-        def message_received(self, message):
-            self.send_message(message)
-
-    return FramedLines
-
-
-def http():
-    from cyreactor.http import HTTPProtocol
-
-    class Hello(HTTPProtocol):
-        # No timer runs: to make a new Date or to look at timeouts is a wake-up, though of no request.
-        fields = ((b"Content-Type", b"text/plain"), (b"Date", b"Thu, 01 Jan 1970 00:00:00 GMT"))
-        head_timeout = body_timeout = keep_alive_timeout = send_timeout = 1000.0
-
-        def request_received(self, request):
-            self.respond(200, self.fields, b"Hello, World!\n")
-
-    return Hello
+    def request_received(self, request):
+        self.respond(200, self.fields, b"Hello, World!\n")
 
 
-async def streams(reader, writer):
-    try:
-        while line := await reader.readline():
-            writer.write(line)
-    except ConnectionError:
-        pass
-    writer.close()
-
-
-async def streams_100(reader, writer):
+async def lines_100(reader, writer):
     """Reads lines that come 100 a packet, and answers every hundredth."""
     try:
         while line := await reader.readline():
@@ -87,7 +54,7 @@ async def streams_100(reader, writer):
     writer.close()
 
 
-async def streams_two_writes(reader, writer):
+async def stream_two_writes(reader, writer):
     """A task that answers with a header and a body."""
     try:
         while await reader.readline():
@@ -98,16 +65,46 @@ async def streams_two_writes(reader, writer):
     writer.close()
 
 
+# --- for cyreactor.compare: what makes a connection's protocol, whatever the loop ---
+
+
+def ours():
+    return isinstance(asyncio.get_running_loop(), cyreactor.Reactor)
+
+
+def own_lines():
+    """Lines with what the loop has for them."""
+    return FramedLines() if ours() else Lines()
+
+
+def packed_lines():
+    """A hundred lines a packet through asyncio's streams."""
+    return asyncio.StreamReaderProtocol(asyncio.StreamReader(), lines_100)
+
+
+def own_packed_lines():
+    """The same through the loop's own."""
+    if not ours():
+        return packed_lines()
+    loop = asyncio.get_running_loop()
+    return streams.StreamProtocol(streams.StreamReader(loop=loop), lines_100, loop=loop)
+
+
+# --- for the programs here: a process of its own ---
+
+PROTOCOLS = {
+    "echo": Echo, "two-writes": TwoWrites, "lines": Lines, "framed-lines": FramedLines, "http": Hello,
+}  # fmt: skip
+COROUTINES = {"streams": readline, "streams-two-writes": stream_two_writes}
+
+
 async def serve(workload):
-    coroutines = {"streams": streams, "streams-two-writes": streams_two_writes, "lines-100": streams_100}
     name, _, native = workload.partition(" ")
-    if name in coroutines:
-        package = importlib.import_module("cyreactor") if native else asyncio
-        await announce(await package.start_server(coroutines[name], "127.0.0.1", 0, backlog=1024))
-        return
-    protocols = {"echo": Echo, "two-writes": TwoWrites, "lines": Lines}
-    made = {"framed-lines": framed_lines, "http": http}
-    await listen(made[workload]() if workload in made else protocols[workload])
+    if name in COROUTINES:
+        package = cyreactor if native else asyncio
+        await announce(await package.start_server(COROUTINES[name], "127.0.0.1", 0, backlog=1024))
+    else:
+        await listen(PROTOCOLS[workload])
 
 
 async def listen(factory):
@@ -131,9 +128,5 @@ def run_on(loop, coroutine):
         runner.run(coroutine)
 
 
-def main(loop, workload):
-    run_on(loop, serve(workload))
-
-
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    run_on(sys.argv[1], serve(sys.argv[2]))

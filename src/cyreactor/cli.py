@@ -1,4 +1,6 @@
-"""The command line: ``serve`` a directory or a protocol, show what was found with ``info``."""
+"""The command line: ``serve`` a directory or a protocol, show what was found with ``info``,
+measure with ``compare``.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +17,7 @@ from typing import Any, NoReturn
 
 from . import LineProtocol, Protocol, __version__, backend, serve
 from ._backend import MODULES
+from .compare.options import add_arguments
 from .http import FileProtocol
 
 HTTP_PORT, PORT = 8000, 9000
@@ -123,6 +126,9 @@ def _parser() -> argparse.ArgumentParser:
     command = commands.add_parser("info", help="show the version, the core and the kernel's facilities")
     command.add_argument("--backend", choices=("compiled", "pure"), help="show this core")
     command.set_defaults(run=_info)
+    command = commands.add_parser("compare", help="measure this loop beside others, and show a table")
+    add_arguments(command)
+    command.set_defaults(run=_compare)
     return parser
 
 
@@ -201,6 +207,14 @@ def _in_one_line(exc: BaseException) -> str:
     lines = traceback.extract_tb(exc.__traceback__)
     where = "" if "importlib" in lines[-1].filename else f" ({lines[-1].filename}, line {lines[-1].lineno})"
     return f"{type(exc).__name__}: {exc}{where}"
+
+
+def _compare(options: argparse.Namespace) -> int:
+    from .compare import command
+
+    if options.protocol:
+        _factory(options.protocol)  # what is wrong with it is said once, not for each loop
+    return command.run(options)
 
 
 def _info(options: argparse.Namespace) -> int:

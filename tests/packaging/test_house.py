@@ -16,7 +16,7 @@ MODULES = cyreactor._backend.MODULES
 
 # Who may be imported, in this order: a module imports only from rows above its own.
 LAYERS = [
-    {"errors", "limits", "_seams", "_typing"},
+    {"errors", "limits", "_seams", "_typing", "load"},
     {"sink", "_faults", "_resp", "http_lines"},
     {"intake", "poller", "http_head"},
     {"framing", "reader", "resp_encoding"},
@@ -33,6 +33,15 @@ LAYERS = [
     {"http/__init__", "resp*", "server", "testing/memory", "testing/recorder"},
     {"__init__", "testing/clock", "testing/link"},
     {"testing/__init__"},
+    {"compare/__init__", "compare/options", "compare/workloads", "compare/child"},
+    {"compare/inside", "compare/machine", "compare/peers", "compare/processes", "compare/servers"},
+    {"compare/probe", "compare/results", "compare/schedule", "compare/threads"},
+    {"compare/generate", "compare/serve", "compare/tables", "compare/targets"},
+    {"compare/measure", "compare/picture", "compare/plain"},
+    {"compare/pretty"},
+    {"compare/show"},
+    {"compare/report"},
+    {"compare/command"},
     {"cli"},
     {"__main__"},
 ]

@@ -1,0 +1,183 @@
+"""The servers that run on an event loop, by name; ``threads.py`` has the same with blocking calls.
+
+Those that are the same on every loop are written as one writes them for asyncio. Of the others
+cyreactor's loops get what cyreactor has for it, and every other loop what one writes there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import struct
+import time
+from collections.abc import Awaitable, Callable
+from email.utils import formatdate
+from typing import Any
+
+from .workloads import HELLO
+
+Factory = Callable[[], asyncio.BaseProtocol]
+PREFIX = struct.Struct(">I")
+FIELDS = ((b"Content-Type", b"text/plain; charset=utf-8"),)
+
+
+class Echo(asyncio.Protocol):
+    """Sends back what comes; as long as the peer does not take it, nothing more is read."""
+
+    transport: Any
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        self.transport.write(data)
+
+    def pause_writing(self) -> None:
+        self.transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        self.transport.resume_reading()
+
+
+class Lines(Echo):
+    """Lines by hand; each is answered with itself."""
+
+    rest = b""
+
+    def data_received(self, data: bytes) -> None:
+        *lines, self.rest = (self.rest + data).split(b"\n")
+        for line in lines:
+            self.transport.write(line + b"\n")
+
+
+class Frames(Echo):
+    """Messages after their length, by hand; each is answered with itself."""
+
+    rest = b""
+
+    def data_received(self, data: bytes) -> None:
+        data, start = self.rest + data, 0
+        while len(data) - start >= PREFIX.size:
+            end = start + PREFIX.size + PREFIX.unpack_from(data, start)[0]
+            if end > len(data):
+                break
+            message = data[start + PREFIX.size : end]
+            self.transport.write(PREFIX.pack(len(message)) + message)
+            start = end
+        self.rest = data[start:]
+
+
+class Datagrams(asyncio.DatagramProtocol):
+    """Sends each datagram back."""
+
+    transport: Any
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = transport
+
+    def datagram_received(self, data: bytes, address: Any) -> None:
+        self.transport.sendto(data, address)
+
+
+async def readline(reader: Any, writer: Any) -> None:
+    """Answers each line with itself."""
+    try:
+        while line := await reader.readline():
+            writer.write(line)
+    except ConnectionError:
+        pass
+    writer.close()
+
+
+def echo(ours: bool) -> Factory:
+    return Echo
+
+
+def lines(ours: bool) -> Factory:
+    return Lines
+
+
+def frames(ours: bool) -> Factory:
+    if not ours:
+        return Frames
+    package = importlib.import_module("cyreactor")
+
+    class Framed(package.LengthPrefixedProtocol):  # type: ignore[misc, name-defined]
+        def message_received(self, message: bytes) -> None:
+            self.send_message(message)
+
+    return Framed
+
+
+def http(ours: bool) -> Factory:
+    return http_protocol() if ours else http_by_hand()
+
+
+def http_protocol() -> Factory:
+    base: Any = importlib.import_module("cyreactor.http").HTTPProtocol
+
+    class Hello(base):  # type: ignore[misc]
+        def request_received(self, request: Any) -> None:
+            self.respond(200, FIELDS, HELLO)
+
+    return Hello
+
+
+class Answer:
+    """What a server by hand says; the date is that of this second."""
+
+    second = -1
+    data = b""
+
+    def now(self) -> bytes:
+        second = int(time.time())
+        if second != self.second:
+            date = formatdate(second, usegmt=True)
+            head = f"HTTP/1.1 200 OK\r\nDate: {date}\r\nContent-Type: text/plain; charset=utf-8\r\n"
+            self.data = head.encode() + b"Content-Length: %d\r\n\r\n%b" % (len(HELLO), HELLO)
+            self.second = second
+        return self.data
+
+
+def http_by_hand() -> Factory:
+    """The least that serves HTTP on a loop: httptools parses, an answer is written for each request."""
+    httptools: Any = importlib.import_module("httptools")
+    answer = Answer()
+
+    class Hello(asyncio.Protocol):
+        def __init__(self) -> None:
+            self.parser = httptools.HttpRequestParser(self)
+            self.headers: list[tuple[bytes, bytes]] = []
+            self.data_received = self.parser.feed_data  # type: ignore[method-assign]
+
+        def connection_made(self, transport: Any) -> None:
+            self.transport = transport
+
+        def on_message_begin(self) -> None:
+            self.headers = []
+
+        def on_url(self, url: bytes) -> None:
+            self.url = url
+
+        def on_header(self, name: bytes, value: bytes) -> None:
+            self.headers.append((name, value))
+
+        def on_message_complete(self) -> None:
+            self.transport.write(answer.now())
+            if not self.parser.should_keep_alive():
+                self.transport.close()
+
+    return Hello
+
+
+PROTOCOLS: dict[str, Callable[[bool], Factory]] = {
+    "echo": echo, "lines": lines, "frames": frames, "http": http,
+}  # fmt: skip
+STREAMS = ("streams", "own-streams")
+
+
+def start_streams(name: str, ours: bool) -> Callable[..., Awaitable[asyncio.Server]]:
+    """``start_server`` of asyncio, or of cyreactor where a loop's own streams are asked for."""
+    package = importlib.import_module("cyreactor" if ours and name == "own-streams" else "asyncio")
+    start: Callable[..., Awaitable[asyncio.Server]] = package.start_server
+    return start
