@@ -30,7 +30,7 @@ from .handles cimport Handle, Scheduler, TimerHandle, heap_push, heap_remove, re
 from .poller cimport Poller, Watcher
 from .syscalls cimport *
 
-from asyncio import base_events, format_helpers
+from asyncio import base_events, events, format_helpers
 
 cdef extern from "Python.h":
     PyObject* PyObject_Call(object callback, object args, PyObject* kwargs)
@@ -40,6 +40,10 @@ cdef extern from "Python.h":
     object PyContext_CopyCurrent()
 
 cdef double FOREVER = -1.0
+
+# Since Python 3.14 what call_soon_threadsafe returns is asyncio's own: a cancel() from another thread waits for
+# the callback that it comes too late for.
+cdef object THREAD_SAFE = getattr(events, "_ThreadSafeHandle", None)
 
 
 cdef class Descriptor(Watcher):
@@ -277,6 +281,10 @@ cdef class Loop(Scheduler):
             self._check_closed()
         if self.debugging:
             self._check_callback(callback, "call_soon_threadsafe")
+        cdef object returned = None
+        if THREAD_SAFE is not None:
+            returned = THREAD_SAFE(callback, args, self, context)
+            callback, args, context = returned._run, (), None
         cdef Handle handle = self.new_handle(callback, args, context)
         cdef bint wake
         if PyThread_get_thread_ident() == self.thread:
@@ -286,7 +294,7 @@ cdef class Loop(Scheduler):
             wake = self.post(handle)
         if wake:
             self._poller.wake()
-        return handle
+        return handle if returned is None else returned
 
     cdef bint post(self, Handle handle) except -1:
         self.inbox.append(handle)
