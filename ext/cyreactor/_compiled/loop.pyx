@@ -284,6 +284,8 @@ cdef class Loop(Scheduler):
         cdef object returned = None
         if THREAD_SAFE is not None:
             returned = THREAD_SAFE(callback, args, self, context)
+            if returned._source_traceback:
+                del returned._source_traceback[-1]  # its own __init__
             callback, args, context = returned._run, (), None
         cdef Handle handle = self.new_handle(callback, args, context)
         cdef bint wake
