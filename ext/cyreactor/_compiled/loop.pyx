@@ -30,7 +30,7 @@ from .handles cimport Handle, Scheduler, TimerHandle, heap_push, heap_remove, re
 from .poller cimport Poller, Watcher
 from .syscalls cimport *
 
-from asyncio import base_events, events, format_helpers
+from asyncio import base_events, format_helpers
 
 cdef extern from "Python.h":
     PyObject* PyObject_Call(object callback, object args, PyObject* kwargs)
@@ -43,7 +43,7 @@ cdef double FOREVER = -1.0
 
 # Since Python 3.14 what call_soon_threadsafe returns is asyncio's own: a cancel() from another thread waits for
 # the callback that it comes too late for.
-cdef object THREAD_SAFE = getattr(events, "_ThreadSafeHandle", None)
+cdef object THREAD_SAFE = getattr(base_events.events, "_ThreadSafeHandle", None)
 
 
 cdef class Descriptor(Watcher):
