@@ -41,8 +41,8 @@ cdef extern from "Python.h":
 
 cdef double FOREVER = -1.0
 
-# Since Python 3.14 what call_soon_threadsafe returns is asyncio's own: a cancel() from another thread waits for
-# the callback that it comes too late for.
+# Since Python 3.14 what call_soon_threadsafe returns is asyncio's own: a cancel() from another thread waits
+# for the callback that it comes too late for.
 cdef object THREAD_SAFE = getattr(base_events.events, "_ThreadSafeHandle", None)
 
 
