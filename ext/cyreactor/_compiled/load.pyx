@@ -34,9 +34,9 @@ cdef extern from "sys/socket.h" nogil:
     int setsockopt(int fd, int level, int name, const void* value, socklen_t size)
     int getsockopt(int fd, int level, int name, void* value, socklen_t* size)
 
-cdef extern from "fcntl.h" nogil:
-    int F_GETFL, F_SETFL, O_NONBLOCK
-    int fcntl(int fd, int command, ...)
+cdef extern from "sys/ioctl.h" nogil:
+    unsigned long FIONBIO
+    int ioctl(int fd, unsigned long request, ...)
 
 cdef extern from * nogil:
     """
@@ -387,8 +387,9 @@ cdef int open_datagram(DatagramLoad load, Flow* flow) noexcept nogil:
 
 
 cdef int set_nonblocking(Load load, int fd) noexcept nogil:
-    if fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK) < 0:
-        return load.fail("fcntl", errno)
+    cdef int yes = 1
+    if ioctl(fd, FIONBIO, &yes) < 0:  # fcntl would ask for a glibc of 2018
+        return load.fail("ioctl", errno)
     return 0
 
 
