@@ -14,7 +14,8 @@ import sys
 
 import cyreactor
 from cyreactor import streams
-from cyreactor.compare.servers import Echo, Lines, readline
+from cyreactor._echo import Echo
+from cyreactor.compare.servers import Lines, readline
 from cyreactor.http import HTTPProtocol
 
 

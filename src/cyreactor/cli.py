@@ -15,41 +15,13 @@ import traceback
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
-from . import LineProtocol, Protocol, __version__, backend, serve
+from . import __version__, backend, serve
 from ._backend import MODULES
+from ._echo import Echo, Lines
 from .compare.options import add_arguments
 from .http import FileProtocol
 
 HTTP_PORT, PORT = 8000, 9000
-
-
-class Echo(Protocol):
-    """Sends back what comes."""
-
-    def connection_made(self, transport: Any) -> None:
-        self.transport = transport
-
-    def data_received(self, data: bytes) -> None:
-        self.transport.write(data)
-
-    def pause_writing(self) -> None:
-        self.transport.pause_reading()
-
-    def resume_writing(self) -> None:
-        self.transport.resume_reading()
-
-
-class Lines(LineProtocol):
-    """Answers each line with itself."""
-
-    def message_received(self, message: bytes) -> None:
-        self.send_message(message)
-
-    def pause_writing(self) -> None:
-        self.transport.pause_reading()
-
-    def resume_writing(self) -> None:
-        self.transport.resume_reading()
 
 
 class LoggedFiles(FileProtocol):

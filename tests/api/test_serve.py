@@ -106,7 +106,6 @@ def test_what_ready_raises_ends_it_and_closes_the_server(core):
     assert servers[0].sockets == ()
 
 
-@pytest.mark.skipif(not hasattr(socket, "SO_REUSEPORT"), reason="the system has no SO_REUSEPORT")
 @pytest.mark.parametrize("reuse_port", [True, False])
 def test_several_processes_may_share_a_port(core, reuse_port):
     shared = []

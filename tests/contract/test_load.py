@@ -89,40 +89,26 @@ def test_a_latency_is_that_of_the_answer(load):
     assert 20e3 * 0.98 < latency.quantile(histogram, 0.01) < 5e6
 
 
-def test_a_server_that_is_silent_times_out(load):
-    with serving(half) as (port, _):
-        generator = load.StreamLoad(port, 1, b"xx", 2)
-        with pytest.raises(TimeoutError, match="does not answer"):
+def drip(sock):
+    while data := sock.recv(1):
+        time.sleep(0.05)
+        sock.sendall(data)
+
+
+@pytest.mark.parametrize(
+    ("handler", "size", "answer", "error", "why"),
+    [
+        (half, 2, 2, TimeoutError, "does not answer"),
+        (drip, 100, 100, TimeoutError, "too slow"),
+        (echo, 2, 1, ConnectionError, "more than was expected"),
+        (lambda sock: sock.recv(1), 1, 1, ConnectionError, "closed a connection"),
+    ],
+)
+def test_a_server_that_does_not_answer_as_expected(load, handler, size, answer, error, why):
+    with serving(handler) as (port, _):
+        generator = load.StreamLoad(port, 1, b"x" * size, answer)
+        with pytest.raises(error, match=why):
             generator.run(0.01, 0.3)
-        generator.close()
-
-
-def test_a_server_that_is_too_slow_times_out(load):
-    def slowly(sock):
-        while data := sock.recv(1):
-            time.sleep(0.05)
-            sock.sendall(data)
-
-    with serving(slowly) as (port, _):
-        generator = load.StreamLoad(port, 1, b"x" * 100, 100)
-        with pytest.raises(TimeoutError, match="too slow"):
-            generator.run(0.01, 0.2)
-        generator.close()
-
-
-def test_an_answer_that_is_too_long_is_none(load):
-    with serving(echo) as (port, _):
-        generator = load.StreamLoad(port, 1, b"xx", 1)
-        with pytest.raises(ConnectionError, match="more than was expected"):
-            generator.run(0.01)
-        generator.close()
-
-
-def test_a_server_that_breaks_off_is_an_error(load):
-    with serving(lambda sock: sock.recv(1)) as (port, _):
-        generator = load.StreamLoad(port, 1, b"x", 1)
-        with pytest.raises(ConnectionError, match="closed a connection"):
-            generator.run(0.01)
         generator.close()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import os
 import socket
@@ -208,3 +209,18 @@ def test_out_of_descriptors_the_listener_rests_and_comes_back(core, monkeypatch)
         await asyncio.sleep(0.05)
 
     core.run(main())
+
+
+def test_what_a_thread_may_cancel_is_as_safe_as_asyncios_own(reactor):
+    """Since Python 3.14 its cancel() waits for the callback that it comes too late for."""
+    with contextlib.closing(asyncio.SelectorEventLoop()) as other:
+        kinds = {
+            type(loop.call_soon_threadsafe(int)).__name__ == "_ThreadSafeHandle" for loop in (reactor, other)
+        }
+    assert len(kinds) == 1
+    cancelled = reactor.call_soon_threadsafe(pytest.fail)
+    cancelled.cancel()
+    ran = []
+    reactor.call_soon_threadsafe(ran.append, 1)
+    reactor.run_once(0)
+    assert ran == [1]

@@ -27,7 +27,7 @@ LAYERS = [
     {"_backend"},
     {"framing*", "http/parsers", "sockets", "streams", "tls", "transport"},
     {"protocols", "reactor", "http/heads", "http/timeouts", "http/linger", "http/conditions", "http/listing"},
-    {"http/delivery", "http/directory", "http/gathering"},
+    {"_echo", "http/delivery", "http/directory", "http/gathering"},
     {"http/protocol"},
     {"http/files"},
     {"http/__init__", "resp*", "server", "testing/memory", "testing/recorder"},

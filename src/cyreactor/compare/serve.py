@@ -82,7 +82,7 @@ async def listen(specification: dict[str, Any]) -> Any:
         return (await loop.create_datagram_endpoint(servers.Datagrams, ("127.0.0.1", 0)))[0]
     if name in servers.STREAMS:
         return await servers.start_streams(name, ours)(servers.readline, **options)
-    factory: Callable[[], Any] = named(name) if ":" in name else servers.PROTOCOLS[name](ours)
+    factory: Callable[[], Any] = named(name) if ":" in name else servers.protocol(name, ours)
     factory()  # one that fails says so here, and not on every connection
     return await loop.create_server(factory, **options)  # type: ignore[call-overload]
 

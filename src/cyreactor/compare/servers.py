@@ -1,7 +1,7 @@
 """The servers that run on an event loop, by name; ``threads.py`` has the same with blocking calls.
 
 Those that are the same on every loop are written as one writes them for asyncio. Of the others
-cyreactor's loops get what cyreactor has for it, and every other loop what one writes there.
+cyreactor's loops get what cyreactor has for it (``OWN``), and every other loop what one writes there.
 """
 
 from __future__ import annotations
@@ -14,29 +14,14 @@ from collections.abc import Awaitable, Callable
 from email.utils import formatdate
 from typing import Any
 
+from .. import LengthPrefixedProtocol, start_server
+from .._echo import Echo
+from ..http import HTTPProtocol
 from .workloads import HELLO
 
 Factory = Callable[[], asyncio.BaseProtocol]
 PREFIX = struct.Struct(">I")
 FIELDS = ((b"Content-Type", b"text/plain; charset=utf-8"),)
-
-
-class Echo(asyncio.Protocol):
-    """Sends back what comes; as long as the peer does not take it, nothing more is read."""
-
-    transport: Any
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = transport
-
-    def data_received(self, data: bytes) -> None:
-        self.transport.write(data)
-
-    def pause_writing(self) -> None:
-        self.transport.pause_reading()
-
-    def resume_writing(self) -> None:
-        self.transport.resume_reading()
 
 
 class Lines(Echo):
@@ -89,38 +74,18 @@ async def readline(reader: Any, writer: Any) -> None:
     writer.close()
 
 
-def echo(ours: bool) -> Factory:
-    return Echo
+class Framed(LengthPrefixedProtocol):
+    """The same with what cyreactor has for it."""
+
+    def message_received(self, message: bytes) -> None:
+        self.send_message(message)
 
 
-def lines(ours: bool) -> Factory:
-    return Lines
+class Hello(HTTPProtocol):
+    """Answers each request with a few bytes."""
 
-
-def frames(ours: bool) -> Factory:
-    if not ours:
-        return Frames
-    package = importlib.import_module("cyreactor")
-
-    class Framed(package.LengthPrefixedProtocol):  # type: ignore[misc, name-defined]
-        def message_received(self, message: bytes) -> None:
-            self.send_message(message)
-
-    return Framed
-
-
-def http(ours: bool) -> Factory:
-    return http_protocol() if ours else http_by_hand()
-
-
-def http_protocol() -> Factory:
-    base: Any = importlib.import_module("cyreactor.http").HTTPProtocol
-
-    class Hello(base):  # type: ignore[misc]
-        def request_received(self, request: Any) -> None:
-            self.respond(200, FIELDS, HELLO)
-
-    return Hello
+    def request_received(self, request: Any) -> None:
+        self.respond(200, FIELDS, HELLO)
 
 
 class Answer:
@@ -139,45 +104,51 @@ class Answer:
         return self.data
 
 
-def http_by_hand() -> Factory:
+class Parsed:
+    """What httptools tells of a request, kept as a program would that looks at it."""
+
+    def __init__(self) -> None:
+        self.parser: Any = importlib.import_module("httptools").HttpRequestParser(self)
+        self.headers: list[tuple[bytes, bytes]] = []
+
+    def on_message_begin(self) -> None:
+        self.headers = []
+
+    def on_url(self, url: bytes) -> None:
+        self.url = url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self.headers.append((name, value))
+
+
+class HelloByHand(Parsed, asyncio.Protocol):
     """The least that serves HTTP on a loop: httptools parses, an answer is written for each request."""
-    httptools: Any = importlib.import_module("httptools")
+
     answer = Answer()
 
-    class Hello(asyncio.Protocol):
-        def __init__(self) -> None:
-            self.parser = httptools.HttpRequestParser(self)
-            self.headers: list[tuple[bytes, bytes]] = []
-            self.data_received = self.parser.feed_data  # type: ignore[method-assign]
+    def __init__(self) -> None:
+        super().__init__()
+        self.data_received = self.parser.feed_data  # type: ignore[method-assign]
 
-        def connection_made(self, transport: Any) -> None:
-            self.transport = transport
+    def connection_made(self, transport: Any) -> None:
+        self.transport = transport
 
-        def on_message_begin(self) -> None:
-            self.headers = []
-
-        def on_url(self, url: bytes) -> None:
-            self.url = url
-
-        def on_header(self, name: bytes, value: bytes) -> None:
-            self.headers.append((name, value))
-
-        def on_message_complete(self) -> None:
-            self.transport.write(answer.now())
-            if not self.parser.should_keep_alive():
-                self.transport.close()
-
-    return Hello
+    def on_message_complete(self) -> None:
+        self.transport.write(self.answer.now())
+        if not self.parser.should_keep_alive():
+            self.transport.close()
 
 
-PROTOCOLS: dict[str, Callable[[bool], Factory]] = {
-    "echo": echo, "lines": lines, "frames": frames, "http": http,
-}  # fmt: skip
+BY_HAND: dict[str, Factory] = {"echo": Echo, "lines": Lines, "frames": Frames, "http": HelloByHand}
+OWN: dict[str, Factory] = {"frames": Framed, "http": Hello}
 STREAMS = ("streams", "own-streams")
+
+
+def protocol(name: str, ours: bool) -> Factory:
+    """What makes the protocol of a connection, on a loop of cyreactor's or on any other."""
+    return OWN[name] if ours and name in OWN else BY_HAND[name]
 
 
 def start_streams(name: str, ours: bool) -> Callable[..., Awaitable[asyncio.Server]]:
     """``start_server`` of asyncio, or of cyreactor where a loop's own streams are asked for."""
-    package = importlib.import_module("cyreactor" if ours and name == "own-streams" else "asyncio")
-    start: Callable[..., Awaitable[asyncio.Server]] = package.start_server
-    return start
+    return start_server if ours and name == "own-streams" else asyncio.start_server

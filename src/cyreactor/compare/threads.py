@@ -8,11 +8,9 @@ import ssl
 import struct
 import threading
 from collections.abc import Callable
-from typing import Any
 
-from .servers import Answer
+from .servers import PREFIX, Answer, Parsed
 
-PREFIX = struct.Struct(">I")
 RECEIVE = 64 * 1024
 
 # Of a thread: they do little, and there may be ten thousand of them.
@@ -47,22 +45,12 @@ def readline(sock: socket.socket) -> None:
             sock.sendall(line)
 
 
-class Hello:
+class Hello(Parsed):
     """Answers each request that httptools finds."""
 
     def __init__(self, sock: socket.socket) -> None:
+        super().__init__()
         self.sock = sock
-        self.parser: Any = importlib.import_module("httptools").HttpRequestParser(self)
-        self.headers: list[tuple[bytes, bytes]] = []
-
-    def on_message_begin(self) -> None:
-        self.headers = []
-
-    def on_url(self, url: bytes) -> None:
-        self.url = url
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        self.headers.append((name, value))
 
     def on_message_complete(self) -> None:
         self.sock.sendall(ANSWER.now())
