@@ -214,6 +214,66 @@ def test_close_flushes_what_is_queued(reactor, endpoints, tmp_path):
         assert asking.calls == [("lost", None)]
 
 
+@pytest.mark.parametrize("end", ["close", "abort"])
+def test_a_closed_endpoint_of_no_peer_sends_until_connection_lost(reactor, endpoints, client, end):
+    class Ending(Inbox):
+        def datagram_received(self, data, addr):
+            getattr(self.transport, end)()
+            self.transport.sendto(data, addr)
+
+    server = endpoints(Ending, local_addr=V4)
+    client.sendto(b"from a callback", address(server))
+    step_until(reactor, lambda: server.calls)
+    assert client.recv(100) == b"from a callback"
+    other = endpoints(local_addr=V4)
+    getattr(other.transport, end)()
+    other.transport.sendto(b"from outside", client.getsockname())
+    assert client.recv(100) == b"from outside"
+    steps(reactor)
+    other.transport.sendto(b"too late", client.getsockname())
+    assert (server.calls, other.calls) == ([("lost", None)], [("lost", None)])
+    client.setblocking(False)
+    with pytest.raises(BlockingIOError):
+        client.recv(100)
+
+
+def test_a_closed_endpoint_of_no_peer_does_not_wait_for_room(reactor, endpoints, tmp_path):
+    path = str(tmp_path / "deaf")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as deaf:
+        deaf.bind(path)
+        asking = endpoints(family=socket.AF_UNIX)
+        while not asking.transport.get_write_buffer_size():
+            asking.transport.sendto(b"x" * 1000, path)
+        asking.transport.abort()
+        asking.transport.sendto(b"x", path)
+        assert asking.transport.get_write_buffer_size() == 0
+        steps(reactor)
+    assert asking.calls[-1] == ("lost", None)
+
+
+def test_a_closed_endpoint_with_a_peer_sends_nothing(reactor, endpoints, client):
+    asking = endpoints(remote_addr=client.getsockname())
+    asking.transport.close()
+    asking.transport.sendto(b"too late")
+    steps(reactor)
+    client.setblocking(False)
+    with pytest.raises(BlockingIOError):
+        client.recv(100)
+
+
+def test_each_failed_datagram_is_an_error_though_the_first_closes(reactor, endpoints, client):
+    class Closing(Inbox):
+        def error_received(self, exc):
+            super().error_received(exc)
+            self.transport.close()
+
+    asking = endpoints(Closing, local_addr=V4)
+    for _ in range(2):
+        asking.transport.sendto(b"x" * 70_000, client.getsockname())
+    step_until(reactor, lambda: asking.calls)
+    assert len(asking.errors) == 2
+
+
 def test_is_an_asyncio_transport(endpoints):
     transport = endpoints(local_addr=V4).transport
     assert isinstance(transport, asyncio.DatagramTransport)

@@ -12,7 +12,7 @@ from libc.errno cimport EAGAIN, EINTR, EMSGSIZE, errno
 from libc.string cimport memcmp, memset
 
 from .addresses cimport from_sockaddr, to_sockaddr
-from .endpoint cimport OPEN, Endpoint, as_bytes, os_error
+from .endpoint cimport CLOSED, CLOSING, OPEN, Endpoint, as_bytes, os_error
 from .syscalls cimport *
 
 from cyreactor import limits
@@ -130,6 +130,10 @@ cdef class Datagram(Endpoint):
             self.send_queued()
         self.throttle()
 
+    cdef bint writable(self) noexcept:
+        """As asyncio: where nobody is connected, a datagram leaves for as long as there is a socket."""
+        return self.state < CLOSED if self._address is None else Endpoint.writable(self)
+
     cdef int enqueue(self, bytes piece, target) except -1:
         self.queue.append((piece, target))
         self.queued += PyBytes_GET_SIZE(piece) + OVERHEAD
@@ -140,6 +144,8 @@ cdef class Datagram(Endpoint):
         try:
             self._socket().sendto(piece, address)
         except BlockingIOError:
+            if self.state > CLOSING:  # nobody waits any more; a datagram may be lost
+                return
             self.queue.insert(0, (piece, [address]))
             self.queued += PyBytes_GET_SIZE(piece) + OVERHEAD
             self.full = True
@@ -181,6 +187,8 @@ cdef class Datagram(Endpoint):
             count = self.transmit()
             if count > 0:
                 self.drop(count)
+            elif errno == EAGAIN and self.state > CLOSING:
+                self.drop(len(self.queue))  # nobody waits any more; a datagram may be lost
             elif errno == EAGAIN:
                 self.full = True
                 self.want()

@@ -114,7 +114,7 @@ cdef class Endpoint(Watcher):
 
     cdef int end_dispatch(self) except -1:
         """What the callbacks wrote leaves in one send."""
-        if self.queued and not self.full and self.state <= CLOSING:
+        if self.queued and not self.full:
             self.send_queued()
         return 0
 

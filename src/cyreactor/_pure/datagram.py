@@ -15,7 +15,7 @@ from collections import deque
 from typing import Any
 
 from ..limits import DATAGRAM_OVERHEAD, DATAGRAM_SIZE
-from .endpoint import Endpoint, as_bytes
+from .endpoint import CLOSED, CLOSING, Endpoint, as_bytes
 
 AF_UNIX = getattr(socket, "AF_UNIX", None)  # not on Windows
 
@@ -83,6 +83,10 @@ class Datagram(Endpoint, asyncio.DatagramTransport):
             self._send_queued()
         self._throttle()
 
+    def _writable(self) -> bool:
+        """As asyncio: where nobody is connected, a datagram leaves for as long as there is a socket."""
+        return self.state < CLOSED if self._address is None else super()._writable()
+
     def _checked(self, address: Any) -> Any:
         if self._address is not None:
             if address is not None and address != self._address:
@@ -114,6 +118,8 @@ class Datagram(Endpoint, asyncio.DatagramTransport):
             else:
                 self.sock.sendto(piece, address)
         except (BlockingIOError, InterruptedError):
+            if self.state > CLOSING:  # nobody waits any more; a datagram may be lost
+                return
             self.queue.appendleft((piece, address))
             self.queued += len(piece) + DATAGRAM_OVERHEAD
             self.full = True
