@@ -74,6 +74,30 @@ def test_a_mutable_piece_of_writelines_may_change_afterwards(reactor, wires):
     assert drain(reactor, peer, 2 * BIG) == b"a" * 2 * BIG
 
 
+@pytest.mark.parametrize("size", [100, BIG])
+def test_a_mutable_buffer_may_change_after_its_write(reactor, wires, size):
+    protocol, peer = wires.attach()
+    data = bytearray(b"a" * size)
+    for letter in b"bcd":
+        protocol.transport.write(data)
+        data[:] = bytes([letter]) * size
+    data.clear()  # nobody holds on to it
+    assert drain(reactor, peer, 3 * size) == b"a" * size + b"b" * size + b"c" * size
+
+
+def test_a_large_mutable_buffer_meets_the_errors_of_a_small_one(reactor, wires):
+    protocol, peer = wires.attach()
+    peer.close()
+    protocol.transport.write(bytearray(BIG))
+    steps(reactor)
+    assert type(protocol.lost.result()) in (BrokenPipeError, ConnectionResetError)
+    protocol.transport.write(bytearray(BIG))  # in silence
+    protocol, peer = wires.attach()
+    protocol.transport.write_eof()
+    with pytest.raises(RuntimeError, match="write_eof"):
+        protocol.transport.write(bytearray(BIG))
+
+
 def test_nothing_is_written_where_nothing_is_given(reactor, wires):
     protocol, peer = wires.attach()
     protocol.transport.write(b"")

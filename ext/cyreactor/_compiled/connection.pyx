@@ -11,6 +11,7 @@ iterations and down on a held single write.
 
 import asyncio
 
+from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from cpython.list cimport PyList_GET_ITEM, PyList_GET_SIZE
 from libc.errno cimport EAGAIN, EINTR, errno
@@ -231,6 +232,9 @@ cdef class Connection(Endpoint):
 
     def write(self, data):
         """Send bytes; never blocks. A mutable buffer may be changed as soon as this returns."""
+        if type(data) is not bytes and self.leaves_at_once(data):
+            self.send_buffer(data)
+            return
         cdef bytes piece = data if type(data) is bytes else as_bytes(data)
         if self.eof_written or self.emptied is not None:
             self.check_write("write")
@@ -239,10 +243,28 @@ cdef class Connection(Endpoint):
         if not self.writable():
             self._write_lost()
         elif not self.holds() and self.queued == 0:
-            self.send_now(piece)
+            self.send_now(piece, PyBytes_AS_STRING(piece), PyBytes_GET_SIZE(piece))
         else:
             self.enqueue(piece, 0)
             self.after_write()
+
+    cdef bint leaves_at_once(self, data) except -1:
+        """Whether of a mutable buffer only what the kernel does not take has to be copied."""
+        if not isinstance(data, (bytearray, memoryview)):
+            return False
+        if self.queued or self.state > OPEN or self.eof_written or self.emptied is not None:
+            return False
+        view = memoryview(data)
+        return view.nbytes > self.high and view.c_contiguous
+
+    cdef int send_buffer(self, data) except -1:
+        cdef Py_buffer view
+        self.holds()  # it counts as a write
+        PyObject_GetBuffer(data, &view, PyBUF_SIMPLE)
+        try:
+            return self.send_now(None, <const char*> view.buf, view.len)
+        finally:
+            PyBuffer_Release(&view)
 
     def writelines(self, list_of_data):
         """Send several pieces as one write."""
@@ -332,16 +354,19 @@ cdef class Connection(Endpoint):
                 PyContext_Exit(self.context)
         return 0
 
-    cdef int send_now(self, bytes piece) except -1:
-        cdef Py_ssize_t size = PyBytes_GET_SIZE(piece)
-        cdef Py_ssize_t count = send(self.fd, PyBytes_AS_STRING(piece), size, MSG_NOSIGNAL)
+    cdef int send_now(self, bytes piece, const char* start, Py_ssize_t size) except -1:
+        """Send; what is left is in `piece`, or copied where that is None."""
+        cdef Py_ssize_t count = send(self.fd, start, size, MSG_NOSIGNAL)
         if count == size:
             return 0
         if count < 0:
             if errno != EAGAIN and errno != EINTR:
                 return self.write_failed()
             count = 0
-        self.enqueue(piece, count)
+        if piece is None:
+            self.enqueue(start[count:size], 0)
+        else:
+            self.enqueue(piece, count)
         self.full = True
         self.want()
         return self.throttle()

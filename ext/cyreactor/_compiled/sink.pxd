@@ -13,6 +13,9 @@
 #     It raises what the user's callback raised, and `callback` names the one.
 #   - `take` hands over and forgets all bytes that were not delivered, for another sink.
 
+from cpython.object cimport PyObject
+
+
 cdef class Sink:
     cdef public bint halted          # set by the connection: reading paused, closing, or replaced
     cdef public object failure       # the exception for connection_lost, set before `commit` returns 1
@@ -25,7 +28,10 @@ cdef class Sink:
 
 cdef class ProtocolSink(Sink):
     cdef object protocol
-    cdef char* scratch               # where the last read went
+    cdef char* place                 # where the last read went
+    cdef PyObject* piece             # the bytes object it went into, when much is expected; else NULL
+    cdef bint bulk                   # the last read brought much
+    cdef object received(self, Py_ssize_t count)
 
 
 cdef class BufferedSink(Sink):

@@ -6,7 +6,18 @@ from cpython.buffer cimport (
     PyObject_GetBuffer,
 )
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.object cimport PyObject
+from cpython.ref cimport Py_DECREF
 from libc.string cimport memcpy
+
+from cyreactor import limits
+
+cdef extern from "Python.h":
+    PyObject* new_bytes "PyBytes_FromStringAndSize" (const char* data, Py_ssize_t size) except NULL
+    int _PyBytes_Resize(PyObject** data, Py_ssize_t size) except -1
+    void Py_CLEAR(PyObject* reference)
+
+cdef Py_ssize_t BULK_READ = limits.BULK_READ
 
 
 cdef class Sink:
@@ -57,13 +68,32 @@ cdef class ProtocolSink(Sink):
         self.callback = "data_received"
 
     cdef char* reserve(self, char* scratch, Py_ssize_t* size) except NULL:
-        self.scratch = scratch
-        return scratch
+        self.place = scratch
+        if self.bulk:  # cheaper than to copy it
+            self.piece = new_bytes(NULL, size[0])
+            self.place = PyBytes_AS_STRING(<object> self.piece)
+        return self.place
 
     cdef int commit(self, Py_ssize_t count) except -1:
         if count:
-            self.protocol.data_received(PyBytes_FromStringAndSize(self.scratch, count))
+            self.protocol.data_received(self.received(count))
+        elif self.piece != NULL:
+            Py_CLEAR(self.piece)
         return 0
+
+    cdef object received(self, Py_ssize_t count):
+        self.bulk = count >= BULK_READ
+        if self.piece == NULL:
+            return PyBytes_FromStringAndSize(self.place, count)
+        cdef PyObject* piece = self.piece
+        self.piece = NULL
+        _PyBytes_Resize(&piece, count)
+        data = <object> piece
+        Py_DECREF(data)
+        return data
+
+    def __dealloc__(self):
+        Py_CLEAR(self.piece)
 
 
 cdef class BufferedSink(Sink):

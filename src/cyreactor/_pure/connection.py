@@ -231,6 +231,11 @@ class Connection(Endpoint):
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         """Send bytes; never blocks. A mutable buffer may be changed as soon as this returns."""
+        if type(data) is not bytes and self._leaves_at_once(data):
+            if not self.dispatching:
+                self._holds()  # it counts as a write
+            self._send_now(memoryview(data).cast("B"))
+            return
         piece = data if type(data) is bytes else as_bytes(data)
         if self.eof_written or self.emptied is not None:
             self._check_write("write")
@@ -245,6 +250,15 @@ class Connection(Endpoint):
                 self._after_write()
         else:
             self._send_now(piece)
+
+    def _leaves_at_once(self, data: Any) -> bool:
+        """Whether of a mutable buffer only what the kernel does not take has to be copied."""
+        if not isinstance(data, (bytearray, memoryview)):
+            return False
+        if self.queued or self.state > OPEN or self.eof_written or self.emptied is not None:
+            return False
+        view = memoryview(data)
+        return view.nbytes > self.high and view.c_contiguous
 
     def writelines(self, list_of_data: Any) -> None:
         """Send several pieces as one write."""
@@ -313,7 +327,7 @@ class Connection(Endpoint):
         if self.queued and not self.full and self.state <= CLOSING:
             self.context.run(self._send_queued)
 
-    def _send_now(self, piece: bytes) -> None:
+    def _send_now(self, piece: bytes | memoryview) -> None:
         try:
             count = self.sock.send(piece)
         except (BlockingIOError, InterruptedError):
@@ -323,9 +337,12 @@ class Connection(Endpoint):
             return
         if count == len(piece):
             return
-        self.queue.append(piece)
-        self.sent = count
         self.queued = len(piece) - count
+        if type(piece) is bytes:
+            self.sent = count
+        else:
+            piece = bytes(piece[count:])
+        self.queue.append(piece)
         self.full = True
         self._want()
         self._throttle()
