@@ -21,6 +21,10 @@ DATAGRAM_OVERHEAD = 8
 # Events taken from the kernel by one poll.
 EVENTS_PER_POLL = 1024
 
+# Callbacks that may run between two looks at the kernel while others are ready already: such a look costs as
+# much as several of them, and events wait no longer than for this many.
+CALLBACKS_PER_POLL = 16
+
 # Connections accepted by one wake-up of a listener: enough to drain a burst, too few to starve
 # the connections that are already there.
 ACCEPTS_PER_WAKEUP = 64

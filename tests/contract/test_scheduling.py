@@ -13,6 +13,8 @@ import weakref
 
 import pytest
 
+from cyreactor import limits
+
 
 def test_call_soon_from_a_callback_runs_in_the_next_iteration(reactor):
     order = []
@@ -27,6 +29,29 @@ def test_call_soon_from_a_callback_runs_in_the_next_iteration(reactor):
     assert order == [1, 2]
     reactor.run_once(0)
     assert order == [1, 2, 3]
+
+
+def test_callbacks_that_go_on_and_on_hold_no_event_up(reactor):
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        ran = []
+
+        def again():
+            ran.append(0)
+            reactor.call_soon(again)
+
+        def came():
+            ran.append("event")
+            reactor.stop()
+
+        def start():
+            reactor.add_reader(ours, came)
+            theirs.send(b"x")
+            again()
+
+        reactor.call_soon(start)
+        reactor.run_forever()
+        assert ran.index("event") == limits.CALLBACKS_PER_POLL + 1  # what is ready at the look runs before events
 
 
 def test_timers_fire_in_deadline_order_and_first_come_first_served(reactor):

@@ -1,9 +1,17 @@
 # Calls that are scheduled: what runs next is in a loop's ring, what runs later in its heap.
 
+from cpython.list cimport PyList_GET_ITEM, PyList_SET_ITEM
+from cpython.object cimport PyObject
+from cpython.ref cimport Py_DECREF, Py_INCREF
 from libc.stdint cimport uint64_t
 
 
 cdef class Handle
+
+
+cdef class Record:
+    cdef object traceback                # where it was scheduled
+    cdef str description                 # what it looked like before it was cancelled
 
 
 cdef class Scheduler:
@@ -20,8 +28,7 @@ cdef class Handle:
     cdef readonly object _context        # entered around the call
     cdef readonly Scheduler _loop
     cdef readonly bint _cancelled
-    cdef readonly object _source_traceback   # debug mode: where it was scheduled
-    cdef str description                 # debug mode: what a cancelled handle looked like
+    cdef Record record                   # debug mode
 
 
 cdef class TimerHandle(Handle):
@@ -32,4 +39,12 @@ cdef class TimerHandle(Handle):
 
 cdef int heap_push(list heap, TimerHandle timer) except -1
 cdef int heap_remove(list heap, TimerHandle timer) except -1
-cdef int replace(list items, Py_ssize_t index, object item) noexcept
+
+
+cdef inline int replace(list items, Py_ssize_t index, object item) noexcept:
+    """Put an item into a place of a list."""
+    cdef PyObject* former = <PyObject*> PyList_GET_ITEM(items, index)
+    Py_INCREF(item)
+    PyList_SET_ITEM(items, index, item)
+    Py_DECREF(<object> former)
+    return 0

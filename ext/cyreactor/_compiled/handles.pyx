@@ -6,11 +6,16 @@ The pure core does with asyncio's own.
 import asyncio
 
 cimport cython
-from cpython.list cimport PyList_GET_ITEM, PyList_SET_ITEM
-from cpython.object cimport PyObject
-from cpython.ref cimport Py_DECREF, Py_INCREF
+from cpython.list cimport PyList_GET_ITEM
 
 from asyncio import format_helpers
+
+
+cdef class Record:
+    """What debug mode keeps of a handle."""
+
+    def __cinit__(self, traceback, description=None):
+        self.traceback, self.description = traceback, description
 
 
 cdef class Scheduler:
@@ -20,7 +25,8 @@ cdef class Scheduler:
         return 0
 
 
-@cython.freelist(256)
+# A handle of the freelist does not count as new for the garbage collector: a thousand under way cost no collection.
+@cython.freelist(1024)
 cdef class Handle:
     """A scheduled call, as ``asyncio.Handle``."""
 
@@ -35,7 +41,7 @@ cdef class Handle:
             return
         self._cancelled = True
         if self._loop is not None and self._loop.debugging:
-            self.description = repr(self)
+            self.record = Record(self._source_traceback, repr(self))
         self._callback = self._args = None
 
     def cancelled(self):
@@ -46,14 +52,19 @@ cdef class Handle:
         """The context in which the callback is called."""
         return self._context
 
+    @property
+    def _source_traceback(self):
+        """Where it was scheduled, in debug mode; else None."""
+        return None if self.record is None else self.record.traceback
+
     def _run(self):
         if self._loop is None:
             raise TypeError(f"a {type(self).__name__} is made by scheduling a call")
         self._loop.run(self)
 
     def __repr__(self):
-        if self.description is not None:
-            return self.description
+        if self.record is not None and self.record.description is not None:
+            return self.record.description
         info = [type(self).__name__]
         if self._cancelled:
             info.append("cancelled")
@@ -106,14 +117,6 @@ cdef class TimerHandle(Handle):
         if self.index >= 0 and self._loop is not None:
             heap_remove(self._loop.timers, self)
         Handle.cancel(self)
-
-
-cdef int replace(list items, Py_ssize_t index, object item) noexcept:
-    cdef PyObject* former = <PyObject*> PyList_GET_ITEM(items, index)
-    Py_INCREF(item)
-    PyList_SET_ITEM(items, index, item)
-    Py_DECREF(<object> former)
-    return 0
 
 
 # The timers: a binary heap whose members know their place, so that cancelling removes at once and

@@ -34,6 +34,7 @@ cdef class Loop(Scheduler):
     cdef unsigned long thread            # that runs the loop, 0 when none does
     cdef public bint _driven             # run_forever is ours: `_run_once` need not return to it
     cdef public double _manual_time      # what a test has set the clock to; below zero: the kernel's is used
+    cdef Py_ssize_t unpolled             # callbacks since the kernel was last asked for events
     cdef bint stopping
     cdef bint closed
 
@@ -43,6 +44,8 @@ cdef class Loop(Scheduler):
     cdef Py_ssize_t expire(self) except -1
     cdef int refuse_nesting(self) except -1
     cdef int iterate(self, double longest) except -1
+    cdef bint looks_away(self) noexcept
+    cdef int wait(self, double longest) except -1
     cdef double now(self) noexcept
     cdef double patience(self, double longest) except? -2
     cdef int run_ready(self, Py_ssize_t count) except -1

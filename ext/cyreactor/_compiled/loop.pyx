@@ -3,7 +3,8 @@
 An iteration, in this order and no other:
 
     1. flush      writes that were held leave, before anything may block
-    2. wait       for events; not at all while something is ready or the loop is stopping
+    2. wait       for events; not at all while something is ready or the loop is stopping: then it looks for
+                  them, and where only a few callbacks have run since the last look not even that
     3. mail       what other threads scheduled becomes ready
     4. ready      the handles that are ready now, not those that they schedule
     5. dispatch   each event to its watcher, which calls the protocol at once
@@ -19,6 +20,7 @@ import socket
 import sys
 import weakref
 
+cimport cython
 from cpython.list cimport PyList_GET_ITEM
 from cpython.object cimport PyObject
 from cpython.pythread cimport PyThread_get_thread_ident
@@ -26,11 +28,13 @@ from cpython.ref cimport Py_DECREF
 from libc.math cimport INFINITY
 from libc.stdint cimport uint32_t
 
-from .handles cimport Handle, Scheduler, TimerHandle, heap_push, heap_remove, replace
+from .handles cimport Handle, Record, Scheduler, TimerHandle, heap_push, heap_remove, replace
 from .poller cimport Poller, Watcher
 from .syscalls cimport *
 
 from asyncio import base_events, format_helpers
+
+from cyreactor import limits
 
 cdef extern from "Python.h":
     PyObject* PyObject_Call(object callback, object args, PyObject* kwargs)
@@ -40,6 +44,7 @@ cdef extern from "Python.h":
     object PyContext_CopyCurrent()
 
 cdef double FOREVER = -1.0
+cdef Py_ssize_t CALLBACKS_PER_POLL = limits.CALLBACKS_PER_POLL
 
 # Since Python 3.14 what call_soon_threadsafe returns is asyncio's own: a cancel() from another thread waits
 # for the callback that it comes too late for.
@@ -202,6 +207,7 @@ cdef class Loop(Scheduler):
         """
         self.refuse_nesting()
         self.stopping = False
+        self.unpolled = CALLBACKS_PER_POLL  # who iterates wants to hear of events
         self.thread = PyThread_get_thread_ident()
         try:
             return self.iterate(longest)
@@ -259,6 +265,7 @@ cdef class Loop(Scheduler):
             raise TypeError("when cannot be None")
         return self.schedule(when, callback, args, context, "call_at")
 
+    @cython.final
     cdef TimerHandle schedule(self, double when, callback, tuple args, context, str caller):
         if self.closed:
             self._check_closed()
@@ -305,22 +312,25 @@ cdef class Loop(Scheduler):
         self._poller.sleeping = False
         return wake
 
+    @cython.final
     cdef Handle new_handle(self, object callback, tuple args, object context):
         cdef Handle handle = Handle.__new__(Handle)
         self.fill(handle, callback, args, context)
         return handle
 
+    @cython.final
     cdef int fill(self, Handle handle, object callback, tuple args, object context) except -1:
         handle._callback = callback
         handle._args = args
         handle._context = PyContext_CopyCurrent() if context is None else context
         handle._loop = self
         if self.debugging:
-            handle._source_traceback = format_helpers.extract_stack(sys._getframe(0))
+            handle.record = Record(format_helpers.extract_stack(sys._getframe(0)))
         return 0
 
     # --- the ready queue ---
 
+    @cython.final
     cdef int push(self, Handle handle) except -1:
         if self.count == len(self.ready):
             self.grow()
@@ -339,6 +349,7 @@ cdef class Loop(Scheduler):
         self.ready, self.head = larger, 0
         return 0
 
+    @cython.final
     cdef int run_ready(self, Py_ssize_t count) except -1:
         cdef Handle handle
         while count > 0 and self.count > 0:
@@ -351,6 +362,7 @@ cdef class Loop(Scheduler):
                 self.run_watched(handle)
         return 0
 
+    @cython.final
     cdef int run_watched(self, Handle handle) except -1:
         """Run a handle; in debug mode say when it took long."""
         if not self.debugging:
@@ -367,6 +379,7 @@ cdef class Loop(Scheduler):
             base_events.logger.warning("Executing %s took %.3f seconds", described, elapsed)
         return 0
 
+    @cython.final
     cdef int run(self, Handle handle) except -1:
         cdef object context = handle._context
         cdef PyObject* result = NULL
@@ -394,14 +407,10 @@ cdef class Loop(Scheduler):
 
     # --- an iteration ---
 
+    @cython.final
     cdef int iterate(self, double longest) except -1:
         self._poller.flush()
-        cdef double timeout = self.patience(longest)
-        if timeout != 0:
-            self._poller.sleeping = True
-            if self.has_mail:
-                timeout = 0
-        cdef int events = self._poller.wait(timeout)
+        cdef int events = 0 if self.looks_away() else self.wait(longest)
         if self.has_mail:
             self.deliver_mail()
         cdef Py_ssize_t ready = self.count
@@ -415,9 +424,29 @@ cdef class Loop(Scheduler):
             self.run_ready(self.count)
         return events
 
+    @cython.final
+    cdef bint looks_away(self) noexcept:
+        """Whether what is ready runs first: a bounded number of callbacks between two looks at the kernel."""
+        if self.count == 0 or self.stopping or self.unpolled + self.count > CALLBACKS_PER_POLL:
+            self.unpolled = 0
+            return False
+        self.unpolled += self.count
+        return True
+
+    @cython.final
+    cdef int wait(self, double longest) except -1:
+        cdef double timeout = self.patience(longest)
+        if timeout != 0:
+            self._poller.sleeping = True
+            if self.has_mail:
+                timeout = 0
+        return self._poller.wait(timeout)
+
+    @cython.final
     cdef double now(self) noexcept:
         return monotonic() if self._manual_time < 0 else self._manual_time
 
+    @cython.final
     cdef double patience(self, double longest) except? -2:
         """How long this iteration may wait, in seconds; below zero without end."""
         if self.count or self.stopping:
@@ -431,6 +460,7 @@ cdef class Loop(Scheduler):
             return longest
         return wait if longest < 0 else min(wait, longest)
 
+    @cython.final
     cdef int deliver_mail(self) except -1:
         self.has_mail = False
         mail, self.inbox = self.inbox, []
@@ -438,6 +468,7 @@ cdef class Loop(Scheduler):
             self.push(<Handle> handle)
         return 0
 
+    @cython.final
     cdef Py_ssize_t expire(self) except -1:
         """Make ready what is due; how many."""
         cdef Py_ssize_t due = 0

@@ -3,7 +3,8 @@
 An iteration, in this order and no other:
 
     1. flush      writes that were held leave, before anything may block
-    2. wait       for events; not at all while something is ready or the loop is stopping
+    2. wait       for events; not at all while something is ready or the loop is stopping: then it looks for
+                  them, and where only a few callbacks have run since the last look not even that
     3. mail       what other threads scheduled is in the ready queue already: a deque is safe
     4. ready      the handles that are ready now, not those that they schedule
     5. dispatch   each event to its watcher, which calls the protocol at once
@@ -33,7 +34,8 @@ from contextvars import Context
 from typing import Any, TypeVarTuple
 
 from .._seams import EventLoop
-from .poller import EVENT_EDGES, EVENT_READ, EVENT_WRITE, Poller, Watcher
+from ..limits import CALLBACKS_PER_POLL
+from .poller import EVENT_EDGES, EVENT_READ, EVENT_WRITE, Poller, Ready, Watcher
 
 Ts = TypeVarTuple("Ts")
 
@@ -153,6 +155,7 @@ class Loop(EventLoop):
 
     _poller: Poller
     _iterating = False
+    _unpolled = 0  # callbacks since the kernel was last asked for events
     _driven = False  # run_forever is ours: `_run_once` need not return to it
     _manual_time = -1.0  # what a test has set the clock to; below zero: the kernel's is used
 
@@ -180,7 +183,7 @@ class Loop(EventLoop):
         self._iterating = True
         try:
             while True:
-                self._iterate(FOREVER)
+                self._turn(FOREVER)
                 if self._stopping or not self._driven:
                     break
             self._poller.flush()
@@ -293,17 +296,25 @@ class Loop(EventLoop):
 
         Returns how many events there were.
         """
+        self._unpolled = CALLBACKS_PER_POLL  # who iterates wants to hear of events
+        return self._turn(longest)
+
+    def _turn(self, longest: float) -> int:
         poller = self._poller
         if poller.held:
             poller.flush()
-        events = poller.wait(0 if self._ready else self._patience(longest))
+        if self._looks_away():
+            poller.iteration += 1
+            events: Ready = []
+        else:
+            events = poller.wait(0 if self._ready else self._patience(longest))
         ready = len(self._ready)
         due = self._expire() if self._timers else 0
         if ready:
             try:
                 self._run_ready(ready)
             except BaseException:
-                poller.left = events
+                poller.left = events or poller.left
                 raise
         if events:
             poller.dispatch(events)
@@ -312,6 +323,15 @@ class Loop(EventLoop):
         if events and self._ready and not self._stopping:
             self._run_ready(len(self._ready))
         return len(events)
+
+    def _looks_away(self) -> bool:
+        """Whether what is ready runs first: a bounded number of callbacks between two looks at the kernel."""
+        count = len(self._ready)
+        if not count or self._stopping or self._unpolled + count > CALLBACKS_PER_POLL:
+            self._unpolled = 0
+            return False
+        self._unpolled += count
+        return True
 
     def _next_due(self) -> float:
         """When the next scheduled call is due: below zero at once, infinity where there is none."""
