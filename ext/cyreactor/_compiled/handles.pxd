@@ -24,7 +24,9 @@ cdef class Scheduler:
 cdef class Handle:
     cdef object __weakref__
     cdef readonly object _callback       # None once cancelled
-    cdef readonly object _args
+    cdef object first                    # the only argument, which needs no tuple then,
+    cdef tuple rest                      # or all of them; None for none
+    cdef bint alone                      # there is `first`
     cdef readonly object _context        # entered around the call
     cdef readonly Scheduler _loop
     cdef readonly bint _cancelled

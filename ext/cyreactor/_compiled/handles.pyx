@@ -42,7 +42,7 @@ cdef class Handle:
         self._cancelled = True
         if self._loop is not None and self._loop.debugging:
             self.record = Record(self._source_traceback, repr(self))
-        self._callback = self._args = None
+        self._callback = self.first = self.rest = None
 
     def cancelled(self):
         """Whether the handle was cancelled."""
@@ -51,6 +51,13 @@ cdef class Handle:
     def get_context(self):
         """The context in which the callback is called."""
         return self._context
+
+    @property
+    def _args(self):
+        """The arguments of the call; None once cancelled."""
+        if self._callback is None:
+            return None
+        return (self.first,) if self.alone else self.rest or ()
 
     @property
     def _source_traceback(self):

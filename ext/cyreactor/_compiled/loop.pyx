@@ -25,6 +25,7 @@ from cpython.list cimport PyList_GET_ITEM
 from cpython.object cimport PyObject
 from cpython.pythread cimport PyThread_get_thread_ident
 from cpython.ref cimport Py_DECREF
+from cpython.tuple cimport PyTuple_GET_SIZE
 from libc.math cimport INFINITY
 from libc.stdint cimport uint32_t
 
@@ -37,12 +38,15 @@ from asyncio import base_events, format_helpers
 from cyreactor import limits
 
 cdef extern from "Python.h":
-    PyObject* PyObject_Call(object callback, object args, PyObject* kwargs)
     PyObject* PyObject_CallNoArgs(object callback)
+    PyObject* PyObject_CallOneArg(object callback, object argument)
+    PyObject* PyObject_Vectorcall(object callback, PyObject** args, size_t count, PyObject* names)
+    PyObject** PySequence_Fast_ITEMS(object args)
     int PyContext_Enter(object context)
     int PyContext_Exit(object context)
     object PyContext_CopyCurrent()
 
+cdef object NOTHING = object()
 cdef double FOREVER = -1.0
 cdef Py_ssize_t CALLBACKS_PER_POLL = limits.CALLBACKS_PER_POLL
 
@@ -240,7 +244,7 @@ cdef class Loop(Scheduler):
         """The loop's clock, in seconds: CLOCK_MONOTONIC, as ``time.monotonic``."""
         return self.now()
 
-    def call_soon(self, callback, *args, context=None):
+    def call_soon(self, callback, _first=NOTHING, *args, context=None):
         """Call back after the present callback. See ``asyncio.loop.call_soon``."""
         if self.closed:
             self._check_closed()
@@ -249,7 +253,14 @@ cdef class Loop(Scheduler):
             self._check_callback(callback, "call_soon")
         if self.has_mail:
             self.deliver_mail()  # first come, first served
-        cdef Handle handle = self.new_handle(callback, args, context)
+        cdef Handle handle
+        if _first is NOTHING:
+            handle = self.new_handle(callback, None, context)
+        elif args:
+            handle = self.new_handle(callback, (_first,) + args, context)
+        else:
+            handle = self.new_handle(callback, None, context)
+            handle.first, handle.alone = _first, True
         self.push(handle)
         return handle
 
@@ -321,7 +332,7 @@ cdef class Loop(Scheduler):
     @cython.final
     cdef int fill(self, Handle handle, object callback, tuple args, object context) except -1:
         handle._callback = callback
-        handle._args = args
+        handle.rest = args
         handle._context = PyContext_CopyCurrent() if context is None else context
         handle._loop = self
         if self.debugging:
@@ -384,7 +395,10 @@ cdef class Loop(Scheduler):
         cdef object context = handle._context
         cdef PyObject* result = NULL
         if PyContext_Enter(context) == 0:
-            result = call(handle._callback, <tuple> handle._args)
+            if handle.alone:
+                result = PyObject_CallOneArg(handle._callback, handle.first)
+            else:
+                result = call(handle._callback, handle.rest)
             PyContext_Exit(context)
         if result != NULL:
             Py_DECREF(<object> result)
@@ -561,7 +575,9 @@ cdef double monotonic() noexcept:
 
 
 cdef PyObject* call(object callback, tuple args) noexcept:
-    return PyObject_Call(callback, args, NULL) if args else PyObject_CallNoArgs(callback)
+    if args is None:
+        return PyObject_CallNoArgs(callback)
+    return PyObject_Vectorcall(callback, PySequence_Fast_ITEMS(args), PyTuple_GET_SIZE(args), NULL)
 
 
 cdef int propagate() except -1:
