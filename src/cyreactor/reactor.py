@@ -353,7 +353,8 @@ class Reactor(SocketCalls, loop.Loop, SelectorEventLoop):
                 )
 
         _set_nodelay(sock)  # accepted connections inherit it
-        accepting = _in(context, listener.Listener, self, sock, factory, Transport, server, backlog)
+        name = _shared_name(sock)
+        accepting = _in(context, listener.Listener, self, sock, factory, Transport, server, backlog, name)
         self._listeners[sock.fileno()] = accepting
         accepting.start()
 
@@ -408,6 +409,21 @@ def _read_too_far(protocol: Any) -> bytes:
     data = bytes(buffer)
     buffer.clear()
     return data
+
+
+def _shared_name(sock: socket.socket) -> Any:
+    """The own address of every connection that the listener accepts; None where each has its own.
+
+    The rest would be one system call a connection.
+    """
+    if sock.family == getattr(socket, "AF_UNIX", None):
+        return sock.getsockname()
+    if sock.family != socket.AF_INET or sock.getsockname()[0] == "0.0.0.0":
+        return None
+    transparent = getattr(socket, "IP_TRANSPARENT", None)  # then they have the address that the client meant
+    if transparent is None or sock.getsockopt(socket.SOL_IP, transparent):
+        return None
+    return sock.getsockname()
 
 
 def _set_nodelay(sock: socket.socket) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import warnings
 from asyncio import constants, trsock
 from asyncio.log import logger
@@ -18,9 +17,6 @@ if TYPE_CHECKING:
 else:
     Endpoint = object  # at run time the core's is mixed in
 
-# Since 3.13 a server knows its transports, before it only counts them.
-_SERVER_KNOWS_TRANSPORTS = sys.version_info >= (3, 13)
-
 
 class RarePaths(Endpoint):
     """What every transport has beside its core's endpoint."""
@@ -30,10 +26,9 @@ class RarePaths(Endpoint):
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._describe()}>"
 
-    def __del__(self, _warn: Any = warnings.warn) -> None:
-        if self._loop is not None:
-            _warn(f"unclosed transport {self!r}", ResourceWarning, source=self)
-            self._dispose()
+    def _abandoned(self, _warn: Any = warnings.warn) -> None:
+        _warn(f"unclosed transport {self!r}", ResourceWarning, source=self)
+        self._dispose()
 
     @property
     def _sock(self) -> Any:
@@ -85,18 +80,6 @@ class Transport(RarePaths, connection.Connection):
 
     _start_tls_compatible = True
     _sendfile_compatible = constants._SendfileMode.TRY_NATIVE
-
-    def _attach(self) -> None:
-        if _SERVER_KNOWS_TRANSPORTS:
-            self._server._attach(self)
-        else:
-            self._server._attach()
-
-    def _detach(self, server: Any) -> None:
-        if _SERVER_KNOWS_TRANSPORTS:
-            server._detach(self)
-        else:
-            server._detach()
 
 
 class DatagramTransport(RarePaths, datagram.Datagram):

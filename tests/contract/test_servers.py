@@ -294,3 +294,35 @@ def test_an_accepted_socket_of_the_user_s_becomes_a_connection(drive):
         await protocol.lost
 
     drive(scenario)
+
+
+@pytest.mark.parametrize("asked", [True, False], ids=["asked before", "asked after"])
+@pytest.mark.parametrize("own", ["127.0.0.1", "127.0.0.2 of all", "::1", "unix", "transparent"])
+def test_a_connection_knows_its_own_address_before_its_end_and_after(reactor, tmp_path, own, asked):
+    made = []
+    host, _, wildcard = own.partition(" ")
+    if host == "unix":
+        sock = socket.socket(socket.AF_UNIX)
+        target = str(tmp_path / "socket")
+        sock.bind(target)
+    else:
+        sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+        if host == "transparent":
+            host = "127.0.0.1"
+            try:
+                sock.setsockopt(socket.SOL_IP, socket.IP_TRANSPARENT, 1)
+            except PermissionError:  # it is root's; the address has to be right all the same
+                pass
+        sock.bind(("0.0.0.0" if wildcard else host, 0))
+        target = (host, sock.getsockname()[1])
+    server = reactor.run_until_complete(reactor.create_server(recording(made), sock=sock))
+    with socket.socket(sock.family) as client:
+        client.connect(target)
+        step_until(reactor, lambda: made)
+        expected = client.getpeername()
+        if asked:
+            assert made[0].transport.get_extra_info("sockname") == expected
+    step_until(reactor, lambda: made[0].calls[-1] == "lost")
+    steps(reactor)
+    assert made[0].transport.get_extra_info("sockname") == expected
+    server.close()

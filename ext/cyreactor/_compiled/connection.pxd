@@ -8,7 +8,7 @@ from .syscalls cimport sockaddr_in6
 
 
 cdef class Connection(Endpoint):
-    cdef readonly object _name           # its own address, once it is closed
+    cdef readonly object _name           # its own address, where its listener knew it, or once it is closed
     cdef readonly object _server         # the asyncio.Server that accepted it, or None
     cdef Sink sink                       # what reads go into; follows the protocol
     cdef Sink former                     # the one before, while it is asked for nothing but its rest
@@ -28,7 +28,7 @@ cdef class Connection(Endpoint):
     cdef uint8_t peer_size               # of the address that accept4 gave, 0 when there is none
     cdef sockaddr_in6 peer               # or what is smaller
 
-    cdef int set_peer(self, const void* address, unsigned int size) except -1
+    cdef int set_names(self, object own, const void* address, unsigned int size) except -1
     cdef int speak(self) except -1
     cdef int pour_backlog(self) except -1
     cdef int keep_rest(self) except -1

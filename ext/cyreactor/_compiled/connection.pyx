@@ -10,6 +10,7 @@ iterations and down on a held single write.
 """
 
 import asyncio
+import sys
 
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
@@ -35,6 +36,9 @@ cdef Py_ssize_t READ_SIZE = limits.READ_SIZE
 cdef int COALESCE_AFTER = limits.COALESCE_AFTER
 cdef int COALESCE_MEMORY = limits.COALESCE_MEMORY
 
+# Since Python 3.13 a server knows its transports, before it only counts them.
+cdef bint SERVER_KNOWS_TRANSPORTS = sys.version_info >= (3, 13)
+
 # Of a connection without a protocol.
 cdef Sink NO_SINK = Sink()
 
@@ -54,14 +58,18 @@ cdef class Connection(Endpoint):
             self.fd, self.sock, self._loop = -1, None, None  # no connection: the socket stays its giver's
             raise
         if server is not None:
-            self._attach()
+            if SERVER_KNOWS_TRANSPORTS:
+                server._attach(self)
+            else:
+                server._attach()
 
     @property
     def __class__(self):
         """Programs ask ``isinstance(transport, asyncio.Transport)``; a C layout cannot inherit from it."""
         return asyncio.transports._FlowControlMixin
 
-    cdef int set_peer(self, const void* address, unsigned int size) except -1:
+    cdef int set_names(self, own, const void* address, unsigned int size) except -1:
+        self._name = own
         self.peer_size = size if size <= sizeof(self.peer) else 0  # a long name is asked for when needed
         memcpy(&self.peer, address, self.peer_size)
         return 0
@@ -455,15 +463,20 @@ cdef class Connection(Endpoint):
 
     def _dispose(self):
         server, self._server = self._server, None
-        self._name = own_address(self.fd)
+        if self._name is None:
+            self._name = own_address(self.fd)
         self.sink.take()
         self.sink = NO_SINK
         self.former = None
         try:
             Endpoint._dispose(self)
         finally:
-            if server is not None:
-                self._detach(server)
+            if server is None:
+                pass
+            elif SERVER_KNOWS_TRANSPORTS:
+                server._detach(self)
+            else:
+                server._detach()
 
 
 cdef object own_address(int fd):

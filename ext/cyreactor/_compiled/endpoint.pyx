@@ -296,6 +296,10 @@ cdef class Endpoint(Watcher):
             PyContext_Exit(self.context)
             self._dispose()
 
+    def __del__(self):
+        if self._loop is not None:
+            self._abandoned()
+
     def _dispose(self):
         """Give everything back; protocol and transport form a cycle that ends here."""
         cdef int fd = self.fd

@@ -13,6 +13,7 @@ cdef class Listener(Watcher):
     cdef object factory              # of protocols
     cdef object transport_class
     cdef object server               # the asyncio.Server, or None
+    cdef object name                 # the own address of every connection; None where they differ
     cdef int batch                   # connections accepted by one wake-up
     cdef object retry                # the timer of a rest, None while accepting
 

@@ -36,7 +36,7 @@ cdef extern from "Python.h":
 cdef class Listener(Watcher):
     """Accepts on one listening socket."""
 
-    def __init__(self, loop, sock, factory, transport_class, server, backlog):
+    def __init__(self, loop, sock, factory, transport_class, server, backlog, name):
         self._loop = loop
         self.poller = loop._poller
         self.sock = sock
@@ -45,6 +45,7 @@ cdef class Listener(Watcher):
         self.factory = factory
         self.transport_class = transport_class
         self.server = server
+        self.name = name
         self.batch = max(1, min(backlog, limits.ACCEPTS_PER_WAKEUP))
 
     def start(self):
@@ -96,7 +97,7 @@ cdef class Listener(Watcher):
                 {"message": "Error on transport creation for incoming connection", "exception": exc}
             )
             return 0
-        connection.set_peer(address, size)
+        connection.set_names(self.name, address, size)
         return connection.begin()
 
     cdef int refused(self, int error) except -1:

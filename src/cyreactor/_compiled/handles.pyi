@@ -7,6 +7,9 @@ from .loop import Loop
 
 class Scheduler: ...
 
+class Record:
+    def __init__(self, traceback: Any, description: str | None = None) -> None: ...
+
 class Handle(asyncio.Handle):
     @property
     def _callback(self) -> Callable[..., object] | None: ...

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import sys
 from collections.abc import Callable
 from itertools import islice
 from typing import Any
@@ -20,6 +21,9 @@ from typing import Any
 from ..limits import COALESCE_AFTER, COALESCE_MEMORY, PIECES_PER_SEND, READ_SIZE
 from .endpoint import CLOSING, OPEN, Endpoint, as_bytes
 from .sink import BufferedSink, ProtocolSink, Sink
+
+# Since Python 3.13 a server knows its transports, before it only counts them.
+SERVER_KNOWS_TRANSPORTS = sys.version_info >= (3, 13)
 
 # Of a connection without a protocol.
 NO_SINK = Sink()
@@ -40,7 +44,7 @@ class Connection(Endpoint):
     def __init__(self, loop: Any, sock: socket.socket, protocol: Any, server: Any = None) -> None:
         super().__init__(loop, sock)
         self._server = server  # the asyncio.Server that accepted it, or None
-        self._name: Any = None  # its own address, once it is closed
+        self._name: Any = None  # its own address, where its listener knew it, or once it is closed
         self.sink = NO_SINK  # what reads go into; follows the protocol
         self.former: Sink | None = None  # the one before, while it is asked for nothing but its rest
         self.backlog = b""  # bytes of a former sink, to deliver before the next read
@@ -63,7 +67,7 @@ class Connection(Endpoint):
             self._loop = None  # no connection: the socket stays its giver's
             raise
         if server is not None:
-            self._attach()
+            server._attach(*self._known())
 
     def _peer_address(self) -> Any:
         """The peer's address as accept gave it; None when the connection was not accepted."""
@@ -439,7 +443,8 @@ class Connection(Endpoint):
 
     def _dispose(self) -> None:
         server, self._server = self._server, None
-        self._name = _own_address(self.sock)
+        if self._name is None:
+            self._name = _own_address(self.sock)
         self.sink.take()
         self.sink = NO_SINK
         self.former = None
@@ -448,15 +453,10 @@ class Connection(Endpoint):
             super()._dispose()
         finally:
             if server is not None:
-                self._detach(server)
+                server._detach(*self._known())
 
-    # --- what the rare paths give ---
-
-    def _attach(self) -> None:
-        raise NotImplementedError
-
-    def _detach(self, server: Any) -> None:
-        raise NotImplementedError
+    def _known(self) -> tuple[Any, ...]:
+        return (self,) if SERVER_KNOWS_TRANSPORTS else ()
 
 
 def _own_address(sock: socket.socket) -> Any:

@@ -316,6 +316,10 @@ class Endpoint(Watcher, _FlowControlMixin):
         finally:
             self._dispose()
 
+    def __del__(self) -> None:
+        if self._loop is not None:
+            self._abandoned()
+
     def _dispose(self) -> None:
         """Give everything back; protocol and transport form a cycle that ends here."""
         self.poller.unwatch(self)
@@ -340,6 +344,9 @@ class Endpoint(Watcher, _FlowControlMixin):
         return f"{closing}fd={self.fd} read={reading} write=<{writing}, bufsize={self.queued}>"
 
     def _rest(self) -> None:
+        raise NotImplementedError
+
+    def _abandoned(self) -> None:
         raise NotImplementedError
 
     def _fatal_error(self, exc: BaseException, message: str = "Fatal error on transport") -> None:

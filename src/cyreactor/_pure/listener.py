@@ -31,6 +31,7 @@ class Listener(Watcher):
         transport_class: Any,
         server: Any,
         backlog: int,
+        name: Any,
     ) -> None:
         self._loop = loop
         self.poller = loop._poller
@@ -41,6 +42,7 @@ class Listener(Watcher):
         self.factory = factory
         self.transport_class = transport_class
         self.server = server
+        self.name = name  # the own address of every connection; None where they differ
         self.batch = max(1, min(backlog, ACCEPTS_PER_WAKEUP))
         self.retry: asyncio.TimerHandle | None = None
 
@@ -86,7 +88,7 @@ class Listener(Watcher):
                 {"message": "Error on transport creation for incoming connection", "exception": exc}
             )
             return
-        connection.peer = address
+        connection.peer, connection._name = address, self.name
         connection.begin()
 
     def _refused(self, exc: OSError) -> None:
