@@ -22,6 +22,7 @@ LOOPS = {
     "asyncio": ("asyncio", None),
     "uvloop": ("uvloop", None),
     "rloop": ("rloop", None),
+    "blazio": ("blazio", None),
 }
 
 KINDS = ("receive", "send", "wait", "control")

@@ -89,6 +89,10 @@ PROGRAMS = (
         "A Redis of `examples/kv_server.py`: thousands of commands a second · server CPU for each in µs",
         "kv.py", "redis-benchmark",
     ),
+    (
+        "Third-party programs on each loop: thousands of requests a second · CPU for each in µs",
+        "services.py", "wrk",
+    ),
     ("Parsers without I/O", "parsers.py", ""),
 )  # fmt: skip
 
@@ -199,7 +203,7 @@ def program_version(name):
 
 def output_of(program, needed, rounds):
     """The tables that a program of this folder prints, and the command that prints them."""
-    options = ["--rounds", str(rounds)] if program in ("files.py", "kv.py") and rounds else []
+    options = ["--rounds", str(rounds)] if program in ("files.py", "kv.py", "services.py") and rounds else []
     command = f"`python {' '.join([f'bench/{program}', *options])}`\n\n"
     if needed and not shutil.which(needed):
         return f"{command}Not measured: {needed} is not installed.\n"
@@ -218,7 +222,7 @@ def options():
     parser.add_argument("--seconds", type=float, default=0.5, help="of one measurement")
     parser.add_argument("--loops", help="as of `python -m cyreactor compare`")
     parser.add_argument("--only", default="", help="workloads whose name contains this")
-    parser.add_argument("--program-rounds", type=int, default=0, help="of files.py and kv.py; 0: their own")
+    parser.add_argument("--program-rounds", type=int, default=0, help="of files.py, kv.py, services.py; 0: their own")
     parser.add_argument("--output", type=Path, default=HERE / "RESULTS.md", help="the file to write")
     chosen = parser.parse_args()
     chosen.command = " ".join(["python bench/report.py", *sys.argv[1:]])

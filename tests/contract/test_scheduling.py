@@ -51,7 +51,7 @@ def test_callbacks_that_go_on_and_on_hold_no_event_up(reactor):
 
         reactor.call_soon(start)
         reactor.run_forever()
-        assert ran.index("event") == limits.CALLBACKS_PER_POLL + 1  # what is ready at the look runs before events
+        assert ran.index("event") == limits.CALLBACKS_PER_POLL + 1  # what is ready at the look runs first
 
 
 def test_timers_fire_in_deadline_order_and_first_come_first_served(reactor):
