@@ -222,7 +222,7 @@ def options():
     parser.add_argument("--seconds", type=float, default=0.5, help="of one measurement")
     parser.add_argument("--loops", help="as of `python -m cyreactor compare`")
     parser.add_argument("--only", default="", help="workloads whose name contains this")
-    parser.add_argument("--program-rounds", type=int, default=0, help="of files.py, kv.py, services.py; 0: their own")
+    parser.add_argument("--program-rounds", type=int, default=0, help="of the programs; 0: their own")
     parser.add_argument("--output", type=Path, default=HERE / "RESULTS.md", help="the file to write")
     chosen = parser.parse_args()
     chosen.command = " ".join(["python bench/report.py", *sys.argv[1:]])
