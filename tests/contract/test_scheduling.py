@@ -47,7 +47,7 @@ def test_callbacks_that_go_on_and_on_hold_no_event_up(reactor):
         def start():
             reactor.add_reader(ours, came)
             theirs.send(b"x")
-            again()
+            reactor.call_soon(again)
 
         reactor.call_soon(start)
         reactor.run_forever()

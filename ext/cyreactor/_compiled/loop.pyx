@@ -194,6 +194,7 @@ cdef class Loop(Scheduler):
         """
         self.refuse_nesting()
         self.stopping = self._stopping
+        self.unpolled = CALLBACKS_PER_POLL  # a run begins with a look at the kernel
         self.thread = PyThread_get_thread_ident()
         try:
             while True:

@@ -181,6 +181,7 @@ class Loop(EventLoop):
         """
         self._refuse_nesting()
         self._iterating = True
+        self._unpolled = CALLBACKS_PER_POLL  # a run begins with a look at the kernel
         try:
             while True:
                 self._turn(FOREVER)
