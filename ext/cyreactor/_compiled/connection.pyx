@@ -1,6 +1,6 @@
 """TCP and Unix streams: the path of a byte in both directions.
 
-Reading. One read of at most 64 KiB a wake-up, into memory of the sink's choice. The end of the
+Reading. One read a wake-up, of at most 64 KiB or a little more (see sink.pyx), into memory of the sink's choice. The end of the
 stream is told once everything before it is delivered.
 
 Writing. Writes of a dispatch leave in one send at its end. A write from elsewhere (a task, a timer)

@@ -31,6 +31,7 @@ cdef class ProtocolSink(Sink):
     cdef char* place                 # where the last read went
     cdef PyObject* piece             # the bytes object it went into, when much is expected; else NULL
     cdef bint bulk                   # the last read brought much
+    cdef Py_ssize_t room             # for the next, if so
     cdef object received(self, Py_ssize_t count)
 
 

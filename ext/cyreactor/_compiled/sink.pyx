@@ -17,7 +17,9 @@ cdef extern from "Python.h":
     int _PyBytes_Resize(PyObject** data, Py_ssize_t size) except -1
     void Py_CLEAR(PyObject* reference)
 
+cdef Py_ssize_t READ_SIZE = limits.READ_SIZE
 cdef Py_ssize_t BULK_READ = limits.BULK_READ
+cdef Py_ssize_t BULK_SIZE = limits.BULK_SIZE
 
 
 cdef class Sink:
@@ -70,7 +72,8 @@ cdef class ProtocolSink(Sink):
     cdef char* reserve(self, char* scratch, Py_ssize_t* size) except NULL:
         self.place = scratch
         if self.bulk:  # cheaper than to copy it
-            self.piece = new_bytes(NULL, size[0])
+            size[0] = self.room
+            self.piece = new_bytes(NULL, self.room)
             self.place = PyBytes_AS_STRING(<object> self.piece)
         return self.place
 
@@ -83,6 +86,7 @@ cdef class ProtocolSink(Sink):
 
     cdef object received(self, Py_ssize_t count):
         self.bulk = count >= BULK_READ
+        self.room = BULK_SIZE if count >= READ_SIZE else READ_SIZE
         if self.piece == NULL:
             return PyBytes_FromStringAndSize(self.place, count)
         cdef PyObject* piece = self.piece
