@@ -1,7 +1,7 @@
 """TCP and Unix streams: the path of a byte in both directions.
 
-Reading. One read a wake-up, of at most 64 KiB or a little more (see sink.pyx), into memory of the sink's choice. The end of the
-stream is told once everything before it is delivered.
+Reading. One read of at most 64 KiB a wake-up, a little more where the last was full, into memory
+of the sink's choice. The end of the stream is told once everything before it is delivered.
 
 Writing. Writes of a dispatch leave in one send at its end. A write from elsewhere (a task, a timer)
 leaves at once when it is the connection's first of the iteration. A connection that keeps writing

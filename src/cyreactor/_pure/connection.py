@@ -1,7 +1,7 @@
 """TCP and Unix streams: the path of a byte in both directions.
 
-Reading. One read of at most 64 KiB a wake-up. The end of the stream is told once everything before
-it is delivered.
+Reading. One read of at most 64 KiB a wake-up, a little more where the last was full. The end
+of the stream is told once everything before it is delivered.
 
 Writing. Writes of a dispatch leave in one send at its end. A write from elsewhere (a task, a timer)
 leaves at once when it is the connection's first of the iteration. A connection that keeps writing
@@ -18,7 +18,7 @@ from collections.abc import Callable
 from itertools import islice
 from typing import Any
 
-from ..limits import COALESCE_AFTER, COALESCE_MEMORY, PIECES_PER_SEND, READ_SIZE
+from ..limits import COALESCE_AFTER, COALESCE_MEMORY, PIECES_PER_SEND
 from .endpoint import CLOSING, OPEN, Endpoint, as_bytes
 from .sink import BufferedSink, ProtocolSink, Sink
 
@@ -103,7 +103,7 @@ class Connection(Endpoint):
             return
         sink = self.sink
         try:
-            received = self.receive(READ_SIZE)
+            received = self.receive(sink.room)
         except (BlockingIOError, InterruptedError):
             return
         except (SystemExit, KeyboardInterrupt):

@@ -12,19 +12,23 @@ import socket
 from collections.abc import Callable
 from typing import Any
 
+from ..limits import BULK_SIZE, READ_SIZE
+
 
 class Sink:
     """The receive side of a connection."""
 
-    __slots__ = ("callback", "failure", "halted")
+    __slots__ = ("callback", "failure", "halted", "room")
 
     callback: str
     failure: Exception | None
     halted: bool
+    room: int
 
     def __init__(self) -> None:
         self.halted = False  # set by the connection: reading paused, closing, or replaced
         self.failure = None  # the exception for connection_lost, set before `commit` returns True
+        self.room = READ_SIZE  # bytes of the next read
         self.callback = ""  # the name of the protocol's method that is being called
 
     def reader(self, sock: socket.socket) -> Callable[[int], Any]:
@@ -59,6 +63,7 @@ class ProtocolSink(Sink):
 
     def commit(self, received: bytes) -> bool:
         if received:
+            self.room = READ_SIZE if len(received) < READ_SIZE else BULK_SIZE
             self.protocol.data_received(received)
         return False
 
