@@ -17,9 +17,11 @@ from datagram_kit import V4, Inbox
 from hypothesis import settings
 from streams_kit import LOOPS, Wires, driver, player, said, steps
 
-# They ask Linux itself: its epoll sets, its system calls, its sockets that keep records apart, and /proc.
+# They ask Linux itself: its epoll sets, its system calls, its sockets that keep records apart, its loopback
+# of many addresses, and /proc.
 LINUX_ONLY = [
     "api/test_leaks.py",
+    "contract/test_addresses.py",
     "contract/test_coalescing.py",
     "contract/test_registrations.py",
     "contract/test_segments.py",

@@ -11,6 +11,7 @@ import pytest
 from datagram_kit import V4, V6, Inbox, Lists, address
 from streams_kit import said, step_until, steps
 
+
 class Answering(Inbox):
     def datagram_received(self, data, addr):
         super().datagram_received(data, addr)
@@ -311,7 +312,7 @@ def test_the_end_in_a_list_drops_what_comes_after_it(core, reactor, endpoints, c
     assert (len(server.lists), server.calls) == (1, [("lost", None)])
 
 
-def test_what_a_callback_for_lists_raises_is_reported_and_the_next_list_comes(core, reactor, endpoints, client):
+def test_what_a_callback_for_lists_raises_is_reported_and_the_next_comes(core, reactor, endpoints, client):
     class Faulty(Lists):
         def datagrams_received(self, arrivals):
             super().datagrams_received(arrivals)
@@ -351,7 +352,7 @@ def test_who_has_any_attribute_does_not_take_lists(reactor, endpoints, client):
 # --- from outside of a dispatch ---
 
 
-def test_the_first_datagram_of_an_iteration_leaves_at_once_and_the_rest_at_its_end(reactor, endpoints, client):
+def test_the_first_datagram_of_an_iteration_leaves_at_once_the_rest_at_its_end(reactor, endpoints, client):
     asking = endpoints(local_addr=V4)
     sent = [b"%d" % i for i in range(30)]
     for data in sent:

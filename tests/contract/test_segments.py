@@ -102,7 +102,7 @@ def test_what_makes_a_message(reactor, endpoints, merged, sizes, expected):
 def test_another_peer_is_another_message(reactor, endpoints, merged):
     class Two(Inbox):
         def datagram_received(self, data, addr):
-            for target in (addr, tuple(list(addr)), other.getsockname(), addr):
+            for target in (addr, (*addr,), other.getsockname(), addr):
                 self.transport.sendto(b"x" * 10, target)
 
     with merging() as other:
@@ -128,7 +128,8 @@ def test_a_connected_endpoint_and_writes_from_outside(reactor, endpoints, merged
 
 
 def test_receivers_see_the_datagrams_that_were_sent(reactor, endpoints, client):
-    answers = [bytes([65 + i]) * size for i, size in enumerate([9] * 20 + [5, 0, 700, 700, 1, 700, 0, 0, 9, 9])]
+    sizes = [9] * 20 + [5, 0, 700, 700, 1, 700, 0, 0, 9, 9]
+    answers = [bytes([65 + i]) * size for i, size in enumerate(sizes)]
     volley(reactor, endpoints, client, answers)
     assert [client.recv(1000) for _ in answers] == answers
 

@@ -1,6 +1,6 @@
 # A datagram socket: one descriptor, one protocol, a queue of datagrams.
 
-from libc.stdint cimport uint16_t, uint64_t
+from libc.stdint cimport uint64_t
 
 from .endpoint cimport Endpoint
 from .syscalls cimport iovec, mmsghdr, sockaddr_storage
@@ -9,8 +9,8 @@ from .syscalls cimport iovec, mmsghdr, sockaddr_storage
 cdef enum:
     BATCH = 16          # messages of one system call
     PIECES = 256        # datagrams that one sends
-    CONTROL = 32        # words for what the kernel says beside a message: the size of what it merged, timestamps
-    SEGMENT = 4         # words for what is said to the kernel: the size of what it shall cut
+    CONTROL = 32        # words for what the kernel says beside a message: what it merged, timestamps
+    SEGMENT = 4         # words for what it is told: the size of what it shall cut
 
 
 cdef enum Segmenting:

@@ -22,7 +22,6 @@ from cpython.bytes cimport (
 )
 from cpython.list cimport PyList_GET_ITEM, PyList_GET_SIZE
 from cpython.mem cimport PyMem_Free, PyMem_Malloc
-from cpython.ref cimport PyObject
 from cpython.tuple cimport PyTuple_GET_ITEM
 from libc.errno cimport EAGAIN, EINTR, EINVAL, EIO, EMSGSIZE, ENOPROTOOPT, EOPNOTSUPP, errno
 from libc.stdint cimport uint16_t
@@ -342,7 +341,7 @@ cdef class Datagram(Endpoint):
     cdef int send_failed(self, int error, bint merged) except -1:
         """The first message of the queue was refused, as a whole."""
         if error == EAGAIN and self.state > CLOSING:
-            self.drop(PyList_GET_SIZE(self.queue) - self.head)  # nobody waits any more; a datagram may be lost
+            self.drop(PyList_GET_SIZE(self.queue) - self.head)  # nobody waits; a datagram may be lost
         elif error == EAGAIN:
             self.full = True
             self.want()
@@ -355,7 +354,7 @@ cdef class Datagram(Endpoint):
         return 0
 
     cdef bint add_message(self, Outgoing* outgoing, Py_ssize_t waiting) noexcept:
-        """Make a message of what comes next in the queue; false where nothing more fits, or only Python can."""
+        """Make a message of what comes next in the queue; false where none fits, or only Python can."""
         if outgoing.count == BATCH or outgoing.used == min(waiting, PIECES):
             return False
         raw = <object> PyTuple_GET_ITEM(<object> PyList_GET_ITEM(self.queue, self.head + outgoing.used), 1)
@@ -376,24 +375,23 @@ cdef class Datagram(Endpoint):
 
     cdef int extend(self, Outgoing* outgoing, Py_ssize_t waiting) noexcept:
         """Add pieces to a message: one, and those after it that may leave with it; how many."""
-        cdef object first = <object> PyList_GET_ITEM(self.queue, self.head + outgoing.used)
-        cdef object other = first
-        cdef Py_ssize_t size = PyBytes_GET_SIZE(<object> PyTuple_GET_ITEM(first, 0)), last = size, sum = 0
+        cdef tuple first = <tuple> PyList_GET_ITEM(self.queue, self.head + outgoing.used)
+        cdef tuple other = first
+        cdef Py_ssize_t size = PyBytes_GET_SIZE(<object> PyTuple_GET_ITEM(first, 0)), last = size, bulk = 0
         cdef int run = 0
         while True:
-            data = <object> PyTuple_GET_ITEM(other, 0)
-            outgoing.pieces[outgoing.used].iov_base = PyBytes_AS_STRING(data)
+            outgoing.pieces[outgoing.used].iov_base = PyBytes_AS_STRING(<object> PyTuple_GET_ITEM(other, 0))
             outgoing.pieces[outgoing.used].iov_len = last
             outgoing.used += 1
             run += 1
-            sum += last
+            bulk += last
             if last != size or run == SEGMENTS or outgoing.used == waiting:
                 return run
-            other = <object> PyList_GET_ITEM(self.queue, self.head + outgoing.used)
+            other = <tuple> PyList_GET_ITEM(self.queue, self.head + outgoing.used)
             last = PyBytes_GET_SIZE(<object> PyTuple_GET_ITEM(other, 0))
-            if not 0 < last <= size or sum + last > SEGMENTED_SIZE:
+            if not 0 < last <= size or bulk + last > SEGMENTED_SIZE:
                 return run
-            if not same_peer(PyTuple_GET_ITEM(first, 1), PyTuple_GET_ITEM(other, 1)) or not self.may_segment():
+            if not (same_peer(first, other) and self.may_segment()):
                 return run
 
     cdef bint may_segment(self) noexcept:
@@ -454,15 +452,15 @@ cdef int say_segment(msghdr* header, void* room) noexcept:
     return 0
 
 
-cdef bint same_peer(PyObject* one, PyObject* other) noexcept:
-    if one == other:
+cdef bint same_peer(tuple first, tuple other) noexcept:
+    cdef object one = <object> PyTuple_GET_ITEM(first, 1)
+    cdef object two = <object> PyTuple_GET_ITEM(other, 1)
+    if one is two:
         return True
-    if not (PyBytes_CheckExact(<object> one) and PyBytes_CheckExact(<object> other)):
+    if not (PyBytes_CheckExact(one) and PyBytes_CheckExact(two)):
         return False
-    cdef Py_ssize_t size = PyBytes_GET_SIZE(<object> one)
-    return size == PyBytes_GET_SIZE(<object> other) and (
-        memcmp(PyBytes_AS_STRING(<object> one), PyBytes_AS_STRING(<object> other), size) == 0
-    )
+    cdef Py_ssize_t size = PyBytes_GET_SIZE(one)
+    return size == PyBytes_GET_SIZE(two) and memcmp(PyBytes_AS_STRING(one), PyBytes_AS_STRING(two), size) == 0
 
 
 cdef Py_ssize_t end_of_whole(list arrivals, Py_ssize_t start) noexcept:

@@ -26,7 +26,7 @@ cdef class Poller:
     cdef list watchers               # by descriptor, None where nobody watches
     cdef list held                   # watchers with writes to flush before the next wait
     cdef bint sleeping               # the next thread that leaves something to do must wake the poller
-    cdef object arena                # what datagrams are read into, see datagram.Arena; None until one is made
+    cdef object arena                # what datagrams are read into, see datagram.Arena; None until one is
     cdef char* scratch               # lent to one sink at a time, from reserve to commit
     cdef uint64_t iteration          # flushes so far: tells two writes of one iteration
 

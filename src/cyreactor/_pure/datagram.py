@@ -35,6 +35,7 @@ from ..limits import (
 from .endpoint import CLOSED, CLOSING, OPEN, Endpoint, as_bytes
 
 AF_UNIX = getattr(socket, "AF_UNIX", None)  # not on Windows
+MSG_TRUNC = int(socket.MSG_TRUNC)  # a plain number: an enum's & is a hundred times as dear
 
 # Linux's, which the socket module does not name.
 UDP_SEGMENT, UDP_GRO = 103, 104
@@ -48,21 +49,25 @@ CONTROL = 256
 NOT_IN_ONE = {errno.EINVAL, errno.EIO, errno.EMSGSIZE, errno.ENOPROTOOPT, errno.EOPNOTSUPP}
 
 Queued = tuple[bytes, Any]
-Arrivals = list[Any]  # pairs (data, address), None for a datagram that was cut off
+Arrivals = list[Any]  # pairs (data, address), and the OSError that came in the place of one
 
 
 class Datagram(Endpoint, asyncio.DatagramTransport):
     """The pure half of a datagram transport; ``cyreactor.transport`` adds the rare paths."""
 
-    __slots__ = ("_address", "batches", "holding", "queue", "room", "segmenting", "written")
+    __slots__ = (
+        "_address", "batches", "family", "holding", "known", "queue", "room", "segmenting", "written",
+    )  # fmt: skip
 
     def __init__(self, loop: Any, sock: socket.socket, protocol: Any, address: Any = None) -> None:
         super().__init__(loop, sock)
         self._address = address  # the peer of a connected socket, None for any
         self.queue: deque[Queued] = deque()
-        self.written = self.poller.iteration - 1  # the iteration of the last datagram from outside of a dispatch
+        self.written = self.poller.iteration - 1  # the iteration of the last from outside of a dispatch
         self.holding = False  # waits for the flush
-        merges = sys.platform == "linux" and sock.family != AF_UNIX
+        self.known: Any = None  # the address that was sent to last
+        self.family = sock.family
+        merges = sys.platform == "linux" and self.family != AF_UNIX
         # On a Unix socket it would be descriptors.
         self.room = CONTROL if merges else 0
         # Whether equal datagrams leave as one message; None until the kernel was asked.
@@ -79,7 +84,6 @@ class Datagram(Endpoint, asyncio.DatagramTransport):
 
     def _read(self) -> None:
         arrivals: Arrivals = []
-        error = None
         try:
             self._receive(arrivals)
             while self.batches and len(arrivals) < DATAGRAMS_PER_WAKEUP:
@@ -87,30 +91,35 @@ class Datagram(Endpoint, asyncio.DatagramTransport):
         except (BlockingIOError, InterruptedError):
             pass
         except OSError as exc:
-            error = exc
+            arrivals.append(exc.with_traceback(None))  # which would keep this frame, and thereby itself
         self._deliver(arrivals)
-        if error is not None and self.readable:
-            self._report_error(error)
 
     def _receive(self, arrivals: Arrivals) -> None:
-        """Append the datagrams of a message, or None for one that was cut off."""
-        if not hasattr(self.sock, "recvmsg"):
-            arrivals.append(self.sock.recvfrom(DATAGRAM_SIZE))
+        """Append the datagrams of a message, or the error for one that was cut off."""
+        arena = self.poller.arena
+        if arena is None:
+            arena = self.poller.arena = memoryview(bytearray(DATAGRAM_SIZE))
+        if not hasattr(self.sock, "recvmsg_into"):
+            size, address = self.sock.recvfrom_into(arena)
+            arrivals.append((bytes(arena[:size]), address))
             return
-        data, control, flags, address = self.sock.recvmsg(DATAGRAM_SIZE, self.room)
-        if flags & socket.MSG_TRUNC:
-            arrivals.append(None)
-        elif control and (size := merged_size(control)):
-            arrivals += [(data[start : start + size], address) for start in range(0, len(data), size)]
-        else:
-            arrivals.append((data, address))
+        size, control, flags, address = self.sock.recvmsg_into([arena], self.room)
+        if flags & MSG_TRUNC:
+            arrivals.append(OSError(errno.EMSGSIZE, os.strerror(errno.EMSGSIZE)))
+            return
+        segment = merged_size(control) or size if control else size
+        start = 0
+        while size - start > segment:
+            arrivals.append((bytes(arena[start : start + segment]), address))
+            start += segment
+        arrivals.append((bytes(arena[start:size]), address))
 
     def _deliver(self, arrivals: Arrivals) -> None:
         at = 0
         while at < len(arrivals) and self.readable:
             end = at + 1
-            if arrivals[at] is None:
-                self._report_error(OSError(errno.EMSGSIZE, os.strerror(errno.EMSGSIZE)))
+            if isinstance(arrivals[at], OSError):
+                self._report_error(arrivals[at])
             elif self.batches:
                 end = end_of_whole(arrivals, at)
                 self._hand_over_list(arrivals[at:end])
@@ -155,22 +164,21 @@ class Datagram(Endpoint, asyncio.DatagramTransport):
         if not self._writable():
             self._write_lost()
             return
-        if not self.queued and not self._holds():
-            self._send_run([(piece, addr)])
-            self._throttle()
-        else:
+        if self.dispatching or self.queued or self._holds():
             self.queue.append((piece, addr))
             self.queued += len(piece) + DATAGRAM_OVERHEAD
-            self._after_write()
+            if not self.dispatching or self.queued > self.high:
+                self._after_write()
+        else:
+            self._send_run([(piece, addr)])
+            self._throttle()
 
     def _writable(self) -> bool:
         """As asyncio: where nobody is connected, a datagram leaves for as long as there is a socket."""
         return self.state < CLOSED if self._address is None else super()._writable()
 
     def _holds(self) -> bool:
-        """Whether a datagram waits for the end of the dispatch, or for the flush before the wait."""
-        if self.dispatching:
-            return True
+        """Whether a datagram from outside of a dispatch waits for the flush before the wait."""
         if self.written == self.poller.iteration:
             return self.state is OPEN
         self.written = self.poller.iteration
@@ -198,8 +206,9 @@ class Datagram(Endpoint, asyncio.DatagramTransport):
             return None
         if address is None:
             raise ValueError("sendto() needs an address: the socket is not connected")
-        if self.sock.family != AF_UNIX:
-            check_address(address, 4 if self.sock.family == socket.AF_INET6 else 2)
+        if address is not self.known and self.family != AF_UNIX:
+            check_address(address, 4 if self.family == socket.AF_INET6 else 2)
+            self.known = address
         return address
 
     def _send_queued(self) -> None:
@@ -289,8 +298,8 @@ def merged_size(control: list[tuple[int, int, bytes]]) -> int:
 
 
 def end_of_whole(arrivals: Arrivals, start: int) -> int:
-    """The first arrival from there on that was cut off, or the end."""
-    while start < len(arrivals) and arrivals[start] is not None:
+    """The first error from there on, or the end."""
+    while start < len(arrivals) and not isinstance(arrivals[start], OSError):
         start += 1
     return start
 
