@@ -67,6 +67,7 @@ cdef class Datagram(Endpoint):
     cdef int enqueue(self, bytes piece, target) except -1
     cdef int put_back(self, bytes piece, target) except -1
     cdef int send_slowly(self) except -1
+    cdef int transmit(self, Outgoing* outgoing) noexcept
     cdef int send_failed(self, int error, bint merged) except -1
     cdef bint may_segment(self) noexcept
     cdef bint add_message(self, Outgoing* outgoing, Py_ssize_t waiting) noexcept

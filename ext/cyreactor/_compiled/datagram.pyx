@@ -331,12 +331,25 @@ cdef class Datagram(Endpoint):
             if outgoing.count == 0:
                 self.send_slowly()
                 continue
-            count = sendmmsg(self.fd, outgoing.messages, outgoing.count, MSG_NOSIGNAL)
+            count = self.transmit(&outgoing)
             if count > 0:
                 self.drop(total(outgoing.runs, count))
             else:
                 self.send_failed(errno, outgoing.runs[0] > 1)
         return self.drained()
+
+    cdef int transmit(self, Outgoing* outgoing) noexcept:
+        """One system call; how many messages left, or -1 and errno."""
+        cdef msghdr* header = &outgoing.messages[0].msg_hdr
+        if outgoing.used > 1:
+            return sendmmsg(self.fd, outgoing.messages, outgoing.count, MSG_NOSIGNAL)
+        # A twentieth cheaper for one.
+        if sendto(
+            self.fd, header.msg_iov.iov_base, header.msg_iov.iov_len, MSG_NOSIGNAL,
+            <sockaddr*> header.msg_name, header.msg_namelen
+        ) < 0:
+            return -1
+        return 1
 
     cdef int send_failed(self, int error, bint merged) except -1:
         """The first message of the queue was refused, as a whole."""
