@@ -51,7 +51,8 @@ class Stopping(Datagrams):
 
     def datagram_received(self, data, address):
         if data == self.mark:
-            signal.raise_signal(signal.SIGSTOP)
+            # Not here: a loop that reads on would find them with this one.
+            asyncio.get_running_loop().call_soon(signal.raise_signal, signal.SIGSTOP)
         else:
             super().datagram_received(data, address)
 

@@ -68,15 +68,14 @@ def per_burst(label, row, library, folder):
         client.settimeout(10)
         client.connect(("127.0.0.1", port))
         burst(server, client, size, answers)
-        counts = [counter.read()]
-        for sent, expected in ((0, 0), (size, answers)):
-            for _ in range(TRIPS):
-                burst(server, client, sent, expected)
-            counts.append(counter.read())
-    stops, whole = (  # to stop the server costs something too
-        [b - a for a, b in zip(*pair, strict=True)] for pair in (counts[:2], counts[1:])
-    )
-    return tuple((b - a) / TRIPS for a, b in zip(stops, whole, strict=True))
+        start = counter.read()
+        for _ in range(TRIPS):
+            burst(server, client, 0, 0)
+        stopped = counter.read()  # which costs something too
+        for _ in range(TRIPS):
+            burst(server, client, size, answers)
+        end = counter.read()
+    return tuple((c - 2 * b + a) / TRIPS for a, b, c in zip(start, stopped, end, strict=True))
 
 
 def burst(server, client, size, answers):
