@@ -349,6 +349,14 @@ def test_who_has_any_attribute_does_not_take_lists(reactor, endpoints, client):
     assert not server.datagrams_received.called
 
 
+def test_what_is_recorded_is_the_list(core, reactor, endpoints, client):
+    server = endpoints(Lists, local_addr=V4)
+    calls = core.testing.record(server)
+    sent = flood(client, server, 3)
+    step_until(reactor, lambda: server.got)
+    assert calls == [("datagrams_received", (sent,))]
+
+
 # --- from outside of a dispatch ---
 
 

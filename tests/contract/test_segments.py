@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import random
 import select
 import socket
 import struct
@@ -132,6 +133,33 @@ def test_receivers_see_the_datagrams_that_were_sent(reactor, endpoints, client):
     answers = [bytes([65 + i]) * size for i, size in enumerate(sizes)]
     volley(reactor, endpoints, client, answers)
     assert [client.recv(1000) for _ in answers] == answers
+
+
+class Script(Inbox):
+    """Answers any datagram with some, to some."""
+
+    script = ()
+    played = 0
+
+    def datagram_received(self, data, addr):
+        for target, answer in self.script:
+            self.transport.sendto(answer, target)
+        self.played += 1
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_whatever_is_sent_arrives_as_it_was_sent(reactor, endpoints, seed):
+    rng = random.Random(seed)
+    server = endpoints(Script, local_addr=V4)
+    peers = [endpoints(Inbox, local_addr=V4), endpoints(Inbox, sock=merging())]
+    names = [address(peer) for peer in peers]
+    sizes = rng.choices([0, 1, 5, 5, 5, 100, 100, 1400], k=100)
+    server.script = [(rng.choice(names), bytes([i]) * size) for i, size in enumerate(sizes)]
+    peers[0].transport.sendto(b"go", address(server))
+    step_until(reactor, lambda: server.played and sum(len(peer.got) for peer in peers) == 100)
+    steps(reactor)
+    for peer, name in zip(peers, names, strict=True):
+        assert [data for data, _ in peer.got] == [data for target, data in server.script if target == name]
 
 
 def test_what_the_kernel_does_not_cut_leaves_one_by_one(reactor, endpoints, client):
