@@ -52,12 +52,17 @@ COUNTED(RECEIVE, ssize_t, recvfrom,
         (int fd, void *data, size_t size, int flags, struct sockaddr *from, socklen_t *length),
         (fd, data, size, flags, from, length))
 COUNTED(RECEIVE, ssize_t, recvmsg, (int fd, struct msghdr *message, int flags), (fd, message, flags))
+COUNTED(RECEIVE, int, recvmmsg,
+        (int fd, struct mmsghdr *messages, unsigned int n, int flags, struct timespec *timeout),
+        (fd, messages, n, flags, timeout))
 COUNTED(RECEIVE, ssize_t, read, (int fd, void *data, size_t size), (fd, data, size))
 COUNTED(SEND, ssize_t, send, (int fd, const void *data, size_t size, int flags), (fd, data, size, flags))
 COUNTED(SEND, ssize_t, sendto,
         (int fd, const void *data, size_t size, int flags, const struct sockaddr *to, socklen_t length),
         (fd, data, size, flags, to, length))
 COUNTED(SEND, ssize_t, sendmsg, (int fd, const struct msghdr *message, int flags), (fd, message, flags))
+COUNTED(SEND, int, sendmmsg, (int fd, struct mmsghdr *messages, unsigned int n, int flags),
+        (fd, messages, n, flags))
 COUNTED(SEND, ssize_t, write, (int fd, const void *data, size_t size), (fd, data, size))
 COUNTED(SEND, ssize_t, writev, (int fd, const struct iovec *pieces, int n), (fd, pieces, n))
 COUNTED(CONTROL, int, epoll_ctl, (int epoll, int operation, int fd, struct epoll_event *event),

@@ -10,12 +10,13 @@ import asyncio
 import gc
 import importlib
 import logging
+import signal
 import sys
 
 import cyreactor
 from cyreactor import streams
 from cyreactor._echo import Echo
-from cyreactor.compare.servers import Lines, readline
+from cyreactor.compare.servers import Datagrams, Lines, readline
 from cyreactor.http import HTTPProtocol
 
 
@@ -41,6 +42,33 @@ class Hello(HTTPProtocol):
 
     def request_received(self, request):
         self.respond(200, self.fields, b"Hello, World!\n")
+
+
+class Stopping(Datagrams):
+    """Sends each datagram back; one of them stops the process, for others to arrive meanwhile."""
+
+    mark = b"stop"
+
+    def datagram_received(self, data, address):
+        if data == self.mark:
+            # Not here: a loop that reads on would find them with this one.
+            asyncio.get_running_loop().call_soon(signal.raise_signal, signal.SIGSTOP)
+        else:
+            super().datagram_received(data, address)
+
+
+class StoppingLists(Stopping):
+    def datagrams_received(self, arrivals):
+        for data, address in arrivals:
+            self.datagram_received(data, address)
+
+
+class Volley(Stopping):
+    """Sends each datagram back many times."""
+
+    def datagram_received(self, data, address):
+        for _ in range(1 if data == self.mark else 64):
+            super().datagram_received(data, address)
 
 
 async def lines_100(reader, writer):
@@ -96,6 +124,7 @@ def own_packed_lines():
 PROTOCOLS = {
     "echo": Echo, "two-writes": TwoWrites, "lines": Lines, "framed-lines": FramedLines, "http": Hello,
 }  # fmt: skip
+DATAGRAMS = {"datagrams": Stopping, "datagram-lists": StoppingLists, "volley": Volley}
 COROUTINES = {"streams": readline, "streams-two-writes": stream_two_writes}
 
 
@@ -104,6 +133,8 @@ async def serve(workload):
     if name in COROUTINES:
         package = cyreactor if native else asyncio
         await announce(await package.start_server(COROUTINES[name], "127.0.0.1", 0, backlog=1024))
+    elif name in DATAGRAMS:
+        await exchange(DATAGRAMS[name])
     else:
         await listen(PROTOCOLS[workload])
 
@@ -114,9 +145,16 @@ async def listen(factory):
     await announce(await loop.create_server(factory, "127.0.0.1", 0, backlog=1024))
 
 
-async def announce(server):
+async def exchange(factory):
+    """The same for datagrams."""
+    loop = asyncio.get_running_loop()
+    transport, _ = await loop.create_datagram_endpoint(factory, ("127.0.0.1", 0))
+    await announce(transport, transport.get_extra_info("sockname"))
+
+
+async def announce(server, address=None):
     gc.freeze()
-    print(server.sockets[0].getsockname()[1], flush=True)
+    print((address or server.sockets[0].getsockname())[1], flush=True)
     await asyncio.Event().wait()  # not serve_forever(), which closes the socket on rloop
 
 

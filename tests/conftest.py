@@ -6,20 +6,25 @@ for the pure core (``CYREACTOR_BACKEND=pure``).
 
 from __future__ import annotations
 
+import socket
 import sys
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 from cores import CORES, SELECTORS, load_core
+from datagram_kit import V4, Inbox
 from hypothesis import settings
 from streams_kit import LOOPS, Wires, driver, player, said, steps
 
-# They ask Linux itself: its epoll sets, its system calls, its sockets that keep records apart, and /proc.
+# They ask Linux itself: its epoll sets, its system calls, its sockets that keep records apart, its loopback
+# of many addresses, and /proc.
 LINUX_ONLY = [
     "api/test_leaks.py",
+    "contract/test_addresses.py",
     "contract/test_coalescing.py",
     "contract/test_registrations.py",
+    "contract/test_segments.py",
     "contract/test_system_calls.py",
 ]
 collect_ignore = [] if sys.platform == "linux" else LINUX_ONLY
@@ -101,3 +106,28 @@ def play(core, request):
 def play_once(core):
     """The same on the reactor alone, where the loop makes no difference."""
     return player(core, "reactor")
+
+
+@pytest.fixture
+def endpoints(reactor):
+    """Makes endpoints of the reactor's, and puts them away."""
+    made = []
+
+    def endpoint(factory=Inbox, **options):
+        transport, protocol = reactor.run_until_complete(reactor.create_datagram_endpoint(factory, **options))
+        made.append(transport)
+        return protocol
+
+    yield endpoint
+    for transport in made:
+        transport.abort()
+    steps(reactor)
+
+
+@pytest.fixture
+def client():
+    """A blocking UDP socket."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.bind(V4)
+        sock.settimeout(5)
+        yield sock

@@ -17,6 +17,15 @@ BULK_SIZE = 120 * 1024
 DATAGRAMS_PER_WAKEUP = 16
 DATAGRAM_SIZE = 256 * 1024
 
+# Messages that one wake-up takes where the kernel merges datagrams (UDP_GRO): each may be as many bytes as
+# one read of a stream, and 64 datagrams.
+MERGED_PER_WAKEUP = 4
+
+# Datagrams that leave as one message, for the kernel to cut (UDP_SEGMENT), and the bytes of them: the most
+# that every kernel takes, and what fits into 64 KiB with the headers that are counted there.
+SEGMENTS_PER_MESSAGE = 64
+SEGMENTED_SIZE = 65_400
+
 # Bytes that a queued datagram counts in the watermarks beside its content.
 DATAGRAM_OVERHEAD = 8
 

@@ -34,7 +34,14 @@ class BufferedProtocol(asyncio.BufferedProtocol):
 
 
 class DatagramProtocol(asyncio.DatagramProtocol):
-    """Datagrams: override ``datagram_received(data, addr)`` and ``error_received(exc)``."""
+    """Datagrams: override ``datagram_received(data, addr)`` and ``error_received(exc)``.
+
+    On cyreactor's loops a protocol whose class defines ``datagrams_received(arrivals)`` gets that instead
+    of ``datagram_received``: once with a list of all the datagrams that one wake-up took, pairs
+    ``(data, addr)``, at least one. An error among them is ``error_received`` in its place, between two
+    lists; ``close()`` in the callback drops what comes after its list. An exception in it costs that
+    list, and is reported to the loop's exception handler.
+    """
 
 
 class AnyFramer(Structural[M_co]):

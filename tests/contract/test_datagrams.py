@@ -3,69 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import socket
+from unittest.mock import Mock
 
 import pytest
+from datagram_kit import V4, V6, Inbox, Lists, address
 from streams_kit import said, step_until, steps
-
-V4, V6 = ("127.0.0.1", 0), ("::1", 0)
-
-
-class Inbox(asyncio.DatagramProtocol):
-    def __init__(self):
-        self.calls, self.got, self.errors = [], [], []
-
-    def connection_made(self, transport):
-        self.transport = transport
-
-    def datagram_received(self, data, addr):
-        self.got.append((data, addr))
-
-    def error_received(self, exc):
-        self.errors.append(exc)
-
-    def pause_writing(self):
-        self.calls.append("pause")
-
-    def resume_writing(self):
-        self.calls.append("resume")
-
-    def connection_lost(self, exc):
-        self.calls.append(("lost", exc))
 
 
 class Answering(Inbox):
     def datagram_received(self, data, addr):
         super().datagram_received(data, addr)
         self.transport.sendto(data.upper(), addr)
-
-
-@pytest.fixture
-def endpoints(reactor):
-    """Makes endpoints of the reactor's, and puts them away."""
-    made = []
-
-    def endpoint(factory=Inbox, **options):
-        transport, protocol = reactor.run_until_complete(reactor.create_datagram_endpoint(factory, **options))
-        made.append(transport)
-        return protocol
-
-    yield endpoint
-    for transport in made:
-        transport.abort()
-    steps(reactor)
-
-
-@pytest.fixture
-def client():
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        sock.bind(V4)
-        sock.settimeout(5)
-        yield sock
-
-
-def address(protocol):
-    return protocol.transport.get_extra_info("sockname")
 
 
 @pytest.mark.parametrize("local", [V4, V6], ids=["IPv4", "IPv6"])
@@ -142,6 +92,7 @@ def test_a_datagram_that_is_too_large_is_an_error_and_no_end(reactor, endpoints,
     asking = endpoints(local_addr=V4)
     asking.transport.sendto(b"x" * 70_000, client.getsockname())
     asking.transport.sendto(b"fits", client.getsockname())
+    steps(reactor)
     assert [type(exc) for exc in asking.errors] == [OSError]
     assert client.recv(10) == b"fits"
 
@@ -244,6 +195,7 @@ def test_a_closed_endpoint_of_no_peer_does_not_wait_for_room(reactor, endpoints,
         asking = endpoints(family=socket.AF_UNIX)
         while not asking.transport.get_write_buffer_size():
             asking.transport.sendto(b"x" * 1000, path)
+            steps(reactor, 1)
         asking.transport.abort()
         asking.transport.sendto(b"x", path)
         assert asking.transport.get_write_buffer_size() == 0
@@ -314,3 +266,171 @@ def test_add_reader_refuses_an_endpoint_s_descriptor(reactor, endpoints):
     transport = endpoints(local_addr=V4).transport
     with pytest.raises(RuntimeError, match="is used by transport"):
         reactor.add_reader(transport.get_extra_info("socket").fileno(), print)
+
+
+# --- several at once ---
+
+
+def flood(client, server, count):
+    sent = [b"%d" % i for i in range(count)]
+    for data in sent:
+        client.sendto(data, address(server))
+    return [(data, client.getsockname()) for data in sent]
+
+
+def test_a_protocol_that_takes_lists_gets_what_a_wake_up_took(core, reactor, endpoints, client):
+    bound = core.limits.DATAGRAMS_PER_WAKEUP
+    server = endpoints(Lists, local_addr=V4)
+    sent = flood(client, server, 2 * bound + 3)
+    step_until(reactor, lambda: len(server.got) == len(sent))
+    assert server.lists == [sent[:bound], sent[bound : 2 * bound], sent[2 * bound :]]
+
+
+def test_what_a_list_is_answered_leaves_together_and_in_order(reactor, endpoints, client):
+    class Echo(Lists):
+        def datagrams_received(self, arrivals):
+            super().datagrams_received(arrivals)
+            for data, addr in arrivals:
+                self.transport.sendto(data, addr)
+
+    server = endpoints(Echo, local_addr=V4)
+    sent = flood(client, server, 20)
+    step_until(reactor, lambda: len(server.got) == len(sent))
+    assert [client.recv(10) for _ in sent] == [data for data, _ in sent]
+
+
+@pytest.mark.parametrize("end", ["close", "abort"])
+def test_the_end_in_a_list_drops_what_comes_after_it(core, reactor, endpoints, client, end):
+    class Ending(Lists):
+        def datagrams_received(self, arrivals):
+            super().datagrams_received(arrivals)
+            getattr(self.transport, end)()
+
+    server = endpoints(Ending, local_addr=V4)
+    flood(client, server, core.limits.DATAGRAMS_PER_WAKEUP + 1)
+    step_until(reactor, lambda: server.calls)
+    assert (len(server.lists), server.calls) == (1, [("lost", None)])
+
+
+def test_what_a_callback_for_lists_raises_is_reported_and_the_next_comes(core, reactor, endpoints, client):
+    class Faulty(Lists):
+        def datagrams_received(self, arrivals):
+            super().datagrams_received(arrivals)
+            raise ZeroDivisionError
+
+    server = endpoints(Faulty, local_addr=V4)
+    sent = flood(client, server, core.limits.DATAGRAMS_PER_WAKEUP + 1)
+    step_until(reactor, lambda: len(server.got) == len(sent))
+    assert said(reactor) == ["protocol.datagrams_received() failed"] * 2
+
+
+def test_a_protocol_may_be_exchanged_while_a_burst_is_delivered(reactor, endpoints, client):
+    class First(Inbox):
+        def datagram_received(self, data, addr):
+            super().datagram_received(data, addr)
+            self.transport.set_protocol(second)
+
+    second = Lists()
+    server = endpoints(First, local_addr=V4)
+    second.transport = server.transport
+    sent = flood(client, server, 5)
+    step_until(reactor, lambda: len(second.got) == 4)
+    assert server.got + second.got == sent
+    assert server.transport.get_protocol() is second
+    server.transport.set_protocol(server)
+    client.sendto(b"last", address(server))
+    step_until(reactor, lambda: len(server.got) == 2)
+
+
+def test_who_has_any_attribute_does_not_take_lists(reactor, endpoints, client):
+    server = endpoints(Mock, local_addr=V4)
+    client.sendto(b"x", server.connection_made.call_args[0][0].get_extra_info("sockname"))
+    step_until(reactor, lambda: server.datagram_received.called)
+    assert not server.datagrams_received.called
+
+
+def test_what_is_recorded_is_the_list(core, reactor, endpoints, client):
+    server = endpoints(Lists, local_addr=V4)
+    calls = core.testing.record(server)
+    sent = flood(client, server, 3)
+    step_until(reactor, lambda: server.got)
+    assert calls == [("datagrams_received", (sent,))]
+
+
+# --- from outside of a dispatch ---
+
+
+def test_the_first_datagram_of_an_iteration_leaves_at_once_the_rest_at_its_end(reactor, endpoints, client):
+    asking = endpoints(local_addr=V4)
+    sent = [b"%d" % i for i in range(30)]
+    for data in sent:
+        asking.transport.sendto(data, client.getsockname())
+    assert asking.transport.get_write_buffer_size() > 0
+    assert client.recv(10) == sent[0]
+    client.setblocking(False)
+    with pytest.raises(BlockingIOError):
+        client.recv(10)
+    steps(reactor, 1)
+    assert asking.transport.get_write_buffer_size() == 0
+    assert [client.recv(10) for _ in sent[1:]] == sent[1:]
+
+
+def test_what_is_held_leaves_before_the_end(reactor, endpoints, client):
+    asking = endpoints(local_addr=V4)
+    for data in (b"1", b"2"):
+        asking.transport.sendto(data, client.getsockname())
+    asking.transport.close()
+    asking.transport.sendto(b"3", client.getsockname())
+    step_until(reactor, lambda: asking.calls)
+    assert [client.recv(10) for _ in range(3)] == [b"1", b"2", b"3"]
+    assert asking.calls == [("lost", None)]
+
+
+def test_what_is_held_is_lost_by_abort(reactor, endpoints, client):
+    asking = endpoints(local_addr=V4)
+    for data in (b"1", b"2"):
+        asking.transport.sendto(data, client.getsockname())
+    asking.transport.abort()
+    step_until(reactor, lambda: asking.calls)
+    client.setblocking(False)
+    assert client.recv(10) == b"1"
+    with pytest.raises(BlockingIOError):
+        client.recv(10)
+
+
+def test_what_is_held_fails_where_the_endpoint_was_made(reactor, endpoints, client):
+    where = contextvars.ContextVar("where", default="outside")
+
+    class Failing(Inbox):
+        def error_received(self, exc):
+            self.errors.append(where.get())
+
+    def make():
+        where.set("made")
+        return endpoints(Failing, local_addr=V4)
+
+    asking = contextvars.copy_context().run(make)
+    asking.transport.sendto(b"1", client.getsockname())
+    asking.transport.sendto(b"x" * 65_510, client.getsockname())  # too large, and under the high-water mark
+    assert not asking.errors
+    steps(reactor, 1)
+    assert asking.errors == ["made"]
+
+
+def test_a_long_queue_keeps_its_order(reactor, endpoints, tmp_path):
+    path = str(tmp_path / "slow")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as slow:
+        slow.bind(path)
+        slow.setblocking(False)
+        asking = endpoints(remote_addr=path, family=socket.AF_UNIX)
+        sent = [b"%d" % i for i in range(6000)]
+        for data in sent:
+            asking.transport.sendto(data)
+        got = []
+        while len(got) < len(sent):
+            try:
+                got.append(slow.recv(10))
+            except BlockingIOError:
+                reactor.run_once(0)
+        assert got == sent
+        assert asking.transport.get_write_buffer_size() == 0

@@ -38,3 +38,16 @@ def library(syscalls, tmp_path_factory):
 @pytest.mark.parametrize("row", ROWS)
 def test_a_round_trip_is_one_read_one_send_one_wait(core, syscalls, library, tmp_path, row):
     assert syscalls.per_trip(core.backend, row, library, tmp_path) == (1, 1, 1, 0)
+
+
+# A wake-up of the pure core takes one datagram, unless the protocol takes lists.
+BURSTS = {
+    "burst of 16 datagrams": {"compiled": (1, 1, 1, 0), "pure": (16, 16, 16, 0)},
+    "burst of 16 datagrams, in lists": {"compiled": (1, 1, 1, 0), "pure": (16, 1, 1, 0)},
+    "64 datagrams for one": {"compiled": (1, 1, 1, 0), "pure": (1, 1, 1, 0)},
+}
+
+
+@pytest.mark.parametrize("row", BURSTS)
+def test_a_burst_of_datagrams_is_one_read_one_send_one_wait(core, syscalls, library, tmp_path, row):
+    assert syscalls.per_burst(core.backend, row, library, tmp_path) == BURSTS[row][core.backend]

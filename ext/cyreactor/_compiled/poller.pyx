@@ -26,7 +26,6 @@ from cyreactor import limits
 
 cdef int EVENTS_PER_POLL = limits.EVENTS_PER_POLL
 cdef Py_ssize_t READ_SIZE = limits.READ_SIZE
-cdef Py_ssize_t ARENA_SIZE = limits.DATAGRAM_SIZE * limits.DATAGRAMS_PER_WAKEUP
 cdef double LONGEST_WAIT = limits.LONGEST_WAIT
 
 # Met by a child process that goes on in the loop in which it was forked.
@@ -71,7 +70,6 @@ cdef class Poller:
         close_all(self.epoll, self.waker)
         PyMem_Free(self.events)
         PyMem_Free(self.scratch)
-        PyMem_Free(self.arena)
 
     @property
     def backend(self):
@@ -141,14 +139,6 @@ cdef class Poller:
             if self.watchers[watcher.fd] is watcher:
                 self.watchers[watcher.fd] = None
         return 0
-
-    cdef char* lend(self) except NULL:
-        """Memory of ARENA_SIZE bytes for a read of many pieces at once, until the next callback."""
-        if self.arena == NULL:
-            self.arena = <char*> PyMem_Malloc(ARENA_SIZE)
-            if self.arena == NULL:
-                raise MemoryError
-        return self.arena
 
     cdef int hold(self, Watcher watcher) except -1:
         self.held.append(watcher)

@@ -43,22 +43,37 @@ cdef extern from "sys/socket.h" nogil:
         socklen_t msg_namelen
         iovec* msg_iov
         size_t msg_iovlen
+        void* msg_control
+        size_t msg_controllen
         int msg_flags
     struct mmsghdr:
         msghdr msg_hdr
         unsigned int msg_len
+    struct cmsghdr:
+        size_t cmsg_len
+        int cmsg_level
+        int cmsg_type
+    cmsghdr* CMSG_FIRSTHDR(msghdr* message)
+    cmsghdr* CMSG_NXTHDR(msghdr* message, cmsghdr* control)
+    unsigned char* CMSG_DATA(cmsghdr* control)
+    size_t CMSG_LEN(size_t size)
+    size_t CMSG_SPACE(size_t size)
     int AF_INET, AF_INET6, AF_UNIX
     int MSG_NOSIGNAL, MSG_TRUNC, SOCK_NONBLOCK, SOCK_CLOEXEC, SHUT_WR
     Py_ssize_t recv(int fd, void* buffer, size_t size, int flags)
     Py_ssize_t send(int fd, const void* buffer, size_t size, int flags)
+    Py_ssize_t sendto(
+        int fd, const void* buffer, size_t size, int flags, const sockaddr* address, socklen_t length)
     Py_ssize_t sendmsg(int fd, const msghdr* message, int flags)
     int recvmmsg(int fd, mmsghdr* messages, unsigned int count, int flags, timespec* timeout)
     int sendmmsg(int fd, mmsghdr* messages, unsigned int count, int flags)
     int accept4(int fd, sockaddr* address, socklen_t* size, int flags)
     int getsockname(int fd, sockaddr* address, socklen_t* size)
+    int getsockopt(int fd, int level, int option, void* value, socklen_t* size)
     int shutdown(int fd, int how)
 
 cdef extern from "netinet/in.h" nogil:
+    int IPPROTO_UDP
     struct in_addr:
         pass
     struct in6_addr:
@@ -90,6 +105,18 @@ cdef extern from "arpa/inet.h" nogil:
 cdef extern from "unistd.h" nogil:
     int close(int fd)
     Py_ssize_t write(int fd, const void* buffer, size_t size)
+
+cdef extern from *:
+    """
+    /* By number: glibc knows the names only since 2.29, the kernel what they stand for since 4.18 and 5.0. */
+    #ifndef UDP_SEGMENT
+    #define UDP_SEGMENT 103
+    #endif
+    #ifndef UDP_GRO
+    #define UDP_GRO 104
+    #endif
+    """
+    int UDP_SEGMENT, UDP_GRO
 
 cdef extern from *:
     """

@@ -69,6 +69,7 @@ class Poller:
         self.watchers: dict[int, Watcher] = {}  # by descriptor
         self.left: Ready = []  # of a batch in which an exception was raised
         self.held: list[Watcher] = []  # with writes to flush before the next wait
+        self.arena: memoryview | None = None  # what datagrams are read into; None until one is
         self.iteration = 0  # waits so far: tells two writes of one iteration
         self.epoll = _epoll_of(selector)
         self.select = self._select if self.epoll is None else self._poll_epoll
