@@ -7,8 +7,8 @@ import sys
 READ_SIZE = 64 * 1024
 
 # After a read of so many bytes the compiled core has the next one go straight into the object that the
-# protocol gets: from here on that costs less than a copy. After one of READ_SIZE the next asks for more, which
-# is an eighth less work for bulk data; glibc would map larger objects of their own, page by page.
+# protocol gets: from here on that costs less than a copy. After one of READ_SIZE the next asks for more,
+# which is an eighth less work for bulk data; glibc would map larger objects of their own, page by page.
 BULK_READ = 16 * 1024
 BULK_SIZE = 120 * 1024
 
