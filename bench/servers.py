@@ -7,7 +7,6 @@ the core of cyreactor is chosen by CYREACTOR_BACKEND.
 from __future__ import annotations
 
 import asyncio
-import gc
 import importlib
 import logging
 import sys
@@ -15,6 +14,7 @@ import sys
 import cyreactor
 from cyreactor import streams
 from cyreactor._echo import Echo
+from cyreactor.compare.child import freeze
 from cyreactor.compare.servers import Lines, readline
 from cyreactor.http import HTTPProtocol
 
@@ -115,7 +115,7 @@ async def listen(factory):
 
 
 async def announce(server):
-    gc.freeze()
+    freeze()
     print(server.sockets[0].getsockname()[1], flush=True)
     await asyncio.Event().wait()  # not serve_forever(), which closes the socket on rloop
 

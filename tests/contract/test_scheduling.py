@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import os
 import socket
 import threading
@@ -12,6 +11,7 @@ import time
 import weakref
 
 import pytest
+from streams_kit import collect
 
 
 def test_call_soon_from_a_callback_runs_in_the_next_iteration(reactor):
@@ -61,7 +61,7 @@ def test_cancelled_timers_are_let_go(reactor):
     for timer in timers:
         timer.cancel()
     del timers, timer
-    gc.collect()
+    collect()
     assert not any(ref() for ref in watched)
 
 

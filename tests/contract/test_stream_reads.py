@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import inspect
 import sys
 import traceback
 
 import pytest
 from reader_kit import begun, reads, result, turn
+from streams_kit import collect
 
 
 @reads
@@ -59,7 +59,7 @@ def test_a_read_that_ends_early_leaves_the_reader_free(core, drive, leave, metho
         assert asyncio.isfuture(reading.send(None))
         leave(reading)
         del reading
-        gc.collect()
+        collect()
         task = await begun(getattr(reader, method)(*arguments))
         reader.feed_data(b"ab\ncd")
         assert await task == answer
