@@ -186,9 +186,13 @@ def test_the_same_read_twice(core, drive):
 
 def test_a_read_that_nobody_awaits_says_so(core, drive):
     async def scenario(loop):
+        def forget():
+            reader.readexactly(5)
+            collect()
+
         reader = core.StreamReader()
         with pytest.warns(RuntimeWarning, match=r"coroutine 'StreamReader\.readexactly' was never awaited"):
-            reader.readexactly(5)
+            forget()
         reader.read(5).close()
 
     drive(scenario)
