@@ -7,7 +7,6 @@ the core of cyreactor is chosen by CYREACTOR_BACKEND.
 from __future__ import annotations
 
 import asyncio
-import gc
 import importlib
 import logging
 import signal
@@ -16,6 +15,7 @@ import sys
 import cyreactor
 from cyreactor import streams
 from cyreactor._echo import Echo
+from cyreactor.compare.child import freeze
 from cyreactor.compare.servers import Datagrams, Lines, readline
 from cyreactor.http import HTTPProtocol
 
@@ -153,7 +153,7 @@ async def exchange(factory):
 
 
 async def announce(server, address=None):
-    gc.freeze()
+    freeze()
     print((address or server.sockets[0].getsockname())[1], flush=True)
     await asyncio.Event().wait()  # not serve_forever(), which closes the socket on rloop
 

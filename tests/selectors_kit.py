@@ -36,7 +36,7 @@ class kqueue:
             self.change(change)
         if not max_events:
             return []
-        happened = self.epoll.poll(timeout, max_events)
+        happened = self.epoll.poll(-1 if timeout is None else timeout, max_events)
         return [event for fd, events in happened for event in self.events(fd, events)][:max_events]
 
     def change(self, change):

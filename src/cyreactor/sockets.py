@@ -3,6 +3,9 @@
 Each tries its system call first and waits only where the kernel would. How long the kernel's
 registration lives is the core's affair: where epoll reports edges it stays, so that a conversation on
 a socket costs no ``epoll_ctl``, and a cancelled call leaves nothing behind but a future that is done.
+
+Views of what the program gave are released at once: where no references are counted (PyPy) one that is only
+dropped keeps a ``bytearray`` from being resized until the garbage collector comes.
 """
 
 from __future__ import annotations
@@ -30,7 +33,9 @@ class SocketCalls(Loop):
         return self._read(sock, n, "recv", n)
 
     def sock_recv_into(self, sock: socket.socket, buf: Any) -> Coroutine[Any, Any, int]:
-        return self._read(sock, memoryview(buf).nbytes, "recv_into", buf)
+        with memoryview(buf) as view:
+            size = view.nbytes
+        return self._read(sock, size, "recv_into", buf)
 
     def sock_recvfrom(self, sock: socket.socket, bufsize: int) -> Coroutine[Any, Any, tuple[bytes, Any]]:
         return self._read(sock, -1, "recvfrom", bufsize)
@@ -46,11 +51,13 @@ class SocketCalls(Loop):
         return connection, address
 
     async def sock_sendall(self, sock: socket.socket, data: Any) -> None:
-        rest = memoryview(data).cast("B")
-        while True:
-            rest = rest[await self._write(sock, "send", rest) :]
-            if not rest:
-                return
+        with memoryview(data) as whole, whole.cast("B") as octets:
+            sent = 0
+            while True:
+                with octets[sent:] as rest:
+                    sent += await self._write(sock, "send", rest)
+                if sent == len(octets):
+                    return
 
     def sock_sendto(self, sock: socket.socket, data: Any, address: Any) -> Coroutine[Any, Any, int]:
         return self._write(sock, "sendto", data, address)
@@ -98,7 +105,8 @@ class SocketCalls(Loop):
                 try:
                     found = getattr(sock, read)(*args)
                 except (BlockingIOError, InterruptedError):
-                    pass
+                    if not wanted:  # which PyPy asks the kernel for
+                        return b"" if read == "recv" else 0
                 else:
                     if readiness is not None and wanted > 0:
                         readiness.took(found if isinstance(found, int) else len(found), wanted)

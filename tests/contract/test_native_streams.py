@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import itertools
 import socket
 import sys
@@ -12,7 +11,7 @@ import weakref
 
 import pytest
 from reader_kit import begun, turn
-from streams_kit import Recorder, reset, until
+from streams_kit import Recorder, collect, reset, until
 
 
 async def connected(core, **options):
@@ -347,12 +346,12 @@ async def dropped_client(package):
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         del opened, ours
-        gc.collect()
+        collect()
         await turn()
         told = await ended(peer)
         peer.close()
         await asyncio.sleep(0.01)
-        gc.collect()
+        collect()
     return told, caught
 
 
@@ -373,7 +372,7 @@ async def dropped_by_server(package):
             told = await ended(peer)
         await asyncio.sleep(0.01)
         server.close()
-        gc.collect()
+        collect()
         assert left[0]() is None
     return told, caught
 

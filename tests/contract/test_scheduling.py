@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import os
 import socket
 import threading
@@ -12,6 +11,7 @@ import time
 import weakref
 
 import pytest
+from streams_kit import collect
 
 from cyreactor import limits
 
@@ -86,7 +86,7 @@ def test_cancelled_timers_are_let_go(reactor):
     for timer in timers:
         timer.cancel()
     del timers, timer
-    gc.collect()
+    collect()
     assert not any(ref() for ref in watched)
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import sys
 import weakref
 
 import pytest
 from reader_kit import Held, begun, reads, result, turn
+from streams_kit import collect
 
 
 def test_a_line_over_the_limit_is_dropped(core, drive):
@@ -261,7 +261,7 @@ def test_a_reader_that_is_dropped_with_a_read_under_way_is_collected(core, drive
         await turn()
         gone = weakref.ref(reader)
         del task, reader
-        gc.collect()
+        collect()
         assert gone() is None
         assert complaints == ["Task was destroyed but it is pending!"]
 

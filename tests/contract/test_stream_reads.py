@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import inspect
 import sys
 import traceback
 
 import pytest
 from reader_kit import begun, reads, result, turn
+from streams_kit import collect
 
 
 @reads
@@ -59,7 +59,7 @@ def test_a_read_that_ends_early_leaves_the_reader_free(core, drive, leave, metho
         assert asyncio.isfuture(reading.send(None))
         leave(reading)
         del reading
-        gc.collect()
+        collect()
         task = await begun(getattr(reader, method)(*arguments))
         reader.feed_data(b"ab\ncd")
         assert await task == answer
@@ -186,9 +186,13 @@ def test_the_same_read_twice(core, drive):
 
 def test_a_read_that_nobody_awaits_says_so(core, drive):
     async def scenario(loop):
+        def forget():
+            reader.readexactly(5)
+            collect()
+
         reader = core.StreamReader()
         with pytest.warns(RuntimeWarning, match=r"coroutine 'StreamReader\.readexactly' was never awaited"):
-            reader.readexactly(5)
+            forget()
         reader.read(5).close()
 
     drive(scenario)

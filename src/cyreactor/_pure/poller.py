@@ -25,8 +25,8 @@ EVENT_EDGES = 4
 # No event: the descriptor is none any more, which makes select() refuse all the others too.
 GONE = 8
 
-# Of select.epoll where there is one.
-EPOLLIN, EPOLLOUT = 1, 4
+# Of epoll where there is one. PyPy's select module does not name the third.
+EPOLLIN, EPOLLOUT, EPOLLRDHUP, EPOLLET = 0x1, 0x4, 0x2000, 0x8000_0000
 
 # Met by a child process that goes on in the loop in which it was forked.
 CLOSED = "the event loop's poller is closed: a forked process needs a loop of its own"
@@ -124,7 +124,7 @@ class Poller:
         if watcher.watched and watcher.interest == EVENT_EDGES:
             return True
         self.unwatch(self.watchers.get(watcher.fd, watcher))
-        events = select.EPOLLIN | select.EPOLLOUT | select.EPOLLRDHUP | select.EPOLLET
+        events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET
         try:
             self.epoll.register(watcher.fd, events)
         except FileExistsError:

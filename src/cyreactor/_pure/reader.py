@@ -11,7 +11,9 @@ from __future__ import annotations
 
 import sys
 from asyncio import IncompleteReadError, LimitOverrunError
+from collections.abc import Generator
 from operator import index
+from types import coroutine
 from typing import Any
 
 from .intake import Buffer, Intake
@@ -172,7 +174,8 @@ class StreamReader(Intake):
         self._paused = False
         return self._cut(len(self.data) - self.start)
 
-    async def _more(self, method: str, wanted: int) -> None:
+    @coroutine  # with yield: PyPy does not run a finally for a coroutine that is dropped while it awaits
+    def _more(self, method: str, wanted: int) -> Generator[Any, None, None]:
         """Wait for more, so that ``wanted`` bytes are there, or for the end of the stream."""
         if self._waiter is not None and not self._waiter.done():
             raise RuntimeError(f"{method}() called while {BUSY}")
@@ -185,7 +188,7 @@ class StreamReader(Intake):
         try:
             if self._paused:
                 self._release()
-            await waiter
+            yield from waiter
         finally:
             if self._waiter is waiter:  # nobody woke it: the read was cancelled
                 self._waiter = None
@@ -268,7 +271,7 @@ def _ordered(separator: bytes | tuple[bytes, ...]) -> tuple[bytes, ...]:
     if type(separator) is bytes and separator:
         return (separator,)
     given = separator if isinstance(separator, tuple) else (separator,)
-    found = tuple(sorted((bytes(memoryview(item)) for item in given), key=len))
+    found = tuple(sorted((b"".join((item,)) for item in given), key=len))  # bytes() would take a number
     if not found:
         raise ValueError("Separator should contain at least one element")
     if not found[0]:

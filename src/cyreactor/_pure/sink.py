@@ -82,7 +82,8 @@ class BufferedSink(Sink):
 
     def reserve(self) -> memoryview:
         self.callback = "get_buffer"
-        buffer = memoryview(self.protocol.get_buffer(-1)).cast("B")
+        with memoryview(self.protocol.get_buffer(-1)) as whole:  # a view that is not released stays, on PyPy
+            buffer = whole.cast("B")
         if not buffer:
             raise RuntimeError("get_buffer() returned an empty buffer")
         if buffer.readonly:

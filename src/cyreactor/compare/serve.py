@@ -7,7 +7,6 @@ and answers each line of its standard input, the seconds to measure, with what i
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 import ssl
 import sys
@@ -16,7 +15,7 @@ from json import loads
 from typing import Any, TextIO
 
 from . import inside, servers, threads
-from .child import CERTIFICATE, end_with_parent, in_one_line, named, prepare, say
+from .child import CERTIFICATE, end_with_parent, freeze, in_one_line, named, prepare, say
 
 
 def main() -> None:
@@ -48,14 +47,14 @@ def run(specification: dict[str, Any], channel: TextIO) -> None:
 def run_threads(name: str, context: ssl.SSLContext | None, channel: TextIO) -> None:
     end_with_parent()
     port, serve_forever = threads.listen(name, context)
-    gc.freeze()
+    freeze()
     say(channel, port=port)
     serve_forever()
 
 
 def run_inside(loop: asyncio.AbstractEventLoop, name: str, channel: TextIO) -> None:
     say(channel, port=0)
-    gc.freeze()
+    freeze()
     for line in sys.stdin:
         operations, seconds, cpu = inside.measure(loop, name, float(line))
         say(channel, operations=operations, seconds=seconds, cpu=cpu)
@@ -67,7 +66,7 @@ async def serve(specification: dict[str, Any], channel: TextIO) -> None:
     server = await listen(specification)
     address = server.get_extra_info("sockname") if specification["kind"] == "datagram" else None
     port = address[1] if address else server.sockets[0].getsockname()[1]
-    gc.freeze()
+    freeze()
     say(channel, port=port)
     await asyncio.Event().wait()
 
