@@ -113,10 +113,16 @@ def main():
             print(f"| {heading} | {' | '.join(labels)} |")
             print("|---" * (len(labels) + 1) + "|")
             for row, count in table.items():
-                counts = [count(label, row, library, folder) for label in labels]
-                cells = ["/".join(f"{number:.2g}" for number in cell) for cell in counts]
+                cells = [cell(count, label, row, library, folder) for label in labels]
                 print(f"| {row} | {' | '.join(cells)} |", flush=True)
             print()
+
+
+def cell(count, *which):
+    try:
+        return "/".join(f"{number:.2g}" for number in count(*which))
+    except OSError:
+        return "no answer"
 
 
 if __name__ == "__main__":
