@@ -82,9 +82,7 @@ def test_a_connection_from_accept_to_close(core, syscalls, library, tmp_path):
     Python's sockets are not born non-blocking, and look at what they are made of.
     """
     asked = {"compiled": 1, "pure": 3}
-    counted = dict(
-        zip(syscalls.KINDS, syscalls.per_connection(core.backend, library, tmp_path), strict=True)
-    )
+    counted = dict(zip(syscalls.KINDS, syscalls.per_connection(core.backend, library, tmp_path), strict=True))
     assert counted == {
         "receive": 1, "send": 1, "wait": 2, "control": 2,
         "accept": 2, "describe": asked[core.backend], "close": 1,
