@@ -8,7 +8,9 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/select.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -17,7 +19,7 @@
 #define SYS_epoll_pwait2 441
 #endif
 
-enum { RECEIVE, SEND, WAIT, CONTROL, KINDS };
+enum { RECEIVE, SEND, WAIT, CONTROL, ACCEPT, DESCRIBE, CLOSE, KINDS };
 
 static volatile uint64_t *counters;
 
@@ -72,6 +74,37 @@ COUNTED(WAIT, int, epoll_wait, (int epoll, struct epoll_event *events, int size,
 COUNTED(WAIT, int, epoll_pwait,
         (int epoll, struct epoll_event *events, int size, int timeout, const sigset_t *mask),
         (epoll, events, size, timeout, mask))
+COUNTED(WAIT, int, select, (int n, fd_set *in, fd_set *out, fd_set *bad, struct timeval *timeout),
+        (n, in, out, bad, timeout))
+COUNTED(ACCEPT, int, accept, (int fd, struct sockaddr *address, socklen_t *size), (fd, address, size))
+COUNTED(ACCEPT, int, accept4, (int fd, struct sockaddr *address, socklen_t *size, int flags),
+        (fd, address, size, flags))
+COUNTED(DESCRIBE, int, getsockname, (int fd, struct sockaddr *address, socklen_t *size), (fd, address, size))
+COUNTED(DESCRIBE, int, getpeername, (int fd, struct sockaddr *address, socklen_t *size), (fd, address, size))
+COUNTED(DESCRIBE, int, getsockopt, (int fd, int level, int name, void *value, socklen_t *size),
+        (fd, level, name, value, size))
+COUNTED(DESCRIBE, int, setsockopt, (int fd, int level, int name, const void *value, socklen_t size),
+        (fd, level, name, value, size))
+COUNTED(CLOSE, int, shutdown, (int fd, int how), (fd, how))
+COUNTED(CLOSE, int, close, (int fd), (fd))
+
+/* Those with a variable list of arguments: the third is a word, or nothing is read there. */
+#define COUNTED_WITH_WORD(name, type) \
+    int name(int fd, type operation, ...) { \
+        static int (*real)(int, type, ...); \
+        va_list list; \
+        va_start(list, operation); \
+        long word = va_arg(list, long); \
+        va_end(list); \
+        if (!real) \
+            real = (int (*)(int, type, ...)) dlsym(RTLD_NEXT, #name); \
+        count(DESCRIBE); \
+        return real(fd, operation, word); \
+    }
+
+COUNTED_WITH_WORD(fcntl, int)
+COUNTED_WITH_WORD(fcntl64, int)
+COUNTED_WITH_WORD(ioctl, unsigned long)
 
 long syscall(long number, ...) {
     static long (*real)(long, ...);

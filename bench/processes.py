@@ -11,6 +11,7 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
+import time
 from pathlib import Path
 
 HERE = Path(__file__).parent
@@ -25,7 +26,8 @@ LOOPS = {
     "blazio": ("blazio", None),
 }
 
-KINDS = ("receive", "send", "wait", "control")
+# What counter.c counts, in its order.
+KINDS = ("receive", "send", "wait", "control", "accept", "describe", "close")
 
 
 def available():
@@ -46,7 +48,7 @@ def build_counter(folder):
 
 
 class Counter:
-    """The system calls of a server so far, by kind."""
+    """The system calls of a process so far, by kind."""
 
     def __init__(self, preloaded, folder):
         self.preloaded = preloaded
@@ -84,9 +86,53 @@ def serving(command, cpu=None, **environment):
         server.stdout.close()
 
 
+def core_of(label):
+    """What chooses the core of a label, where there is a choice."""
+    core = LOOPS[label][1]
+    return {} if core is None else {"CYREACTOR_BACKEND": core}
+
+
 def python_server(label, workload, cpu=None, **environment):
     """A server of servers.py, on the loop with that label."""
-    loop, core = LOOPS[label]
-    if core is not None:
-        environment["CYREACTOR_BACKEND"] = core
-    return serving([sys.executable, HERE / "servers.py", loop, workload], cpu, **environment)
+    command = [sys.executable, HERE / "servers.py", LOOPS[label][0], workload]
+    return serving(command, cpu, **core_of(label), **environment)
+
+
+class Subject:
+    """A process that runs one loop and does what it is told, see subject.py; a context manager.
+
+    ``wrapper`` is the command that runs it, and what it is told beforehand comes after the loop's name.
+    """
+
+    def __init__(self, label, *arguments, wrapper=(), **environment):
+        command = [*wrapper, sys.executable, HERE / "subject.py", LOOPS[label][0], *arguments]
+        environment = {**os.environ, **core_of(label), **environment}
+        self.process = subprocess.Popen(
+            command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        self.pid = self.process.pid
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc_info):
+        with self.process:
+            self.process.stdin.close()  # which ends it
+
+    def ask(self, *words):
+        """Give a command; returns the answer."""
+        print(*words, sep="\t", file=self.process.stdin, flush=True)
+        answer = self.process.stdout.readline()
+        if not answer:
+            raise RuntimeError(f"{self.process.args} ended when it was told {words}")
+        return answer.rstrip("\n")
+
+    def come_to_rest(self):
+        come_to_rest(self.pid)
+
+
+def come_to_rest(pid, state="S"):
+    """Until the process sleeps, that is, in its wait: nothing of what it was asked is left to do."""
+    status = Path(f"/proc/{pid}/stat")
+    while status.read_text().rpartition(")")[2].split()[0] != state:
+        time.sleep(0.00005)

@@ -83,7 +83,9 @@ SUMMARY = ("echo-1k", "lines", "http", "own-streams", "tls", "idle-10000")
 
 # A heading, the program, and what else must be installed for it.
 PROGRAMS = (
-    ("System calls of a server for each round trip: receive/send/wait/control", "syscalls.py", ""),
+    ("System calls of a loop for each operation", "syscalls.py", ""),
+    ("Instructions of a loop for each operation", "instructions.py", "valgrind"),
+    ("Lateness of timers: the median and the 99th percentile, in µs", "timers.py", ""),
     ("Files over HTTP: thousands of requests a second · server CPU for each in µs", "files.py", "wrk"),
     (
         "A Redis of `examples/kv_server.py`: thousands of commands a second · server CPU for each in µs",

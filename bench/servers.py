@@ -10,13 +10,15 @@ import asyncio
 import importlib
 import logging
 import signal
+import socket
+import ssl
 import sys
 
 import cyreactor
 from cyreactor import streams
 from cyreactor._echo import Echo
-from cyreactor.compare.child import freeze
-from cyreactor.compare.servers import Datagrams, Lines, readline
+from cyreactor.compare.child import CERTIFICATE, freeze
+from cyreactor.compare.servers import Datagrams, Framed, Frames, Lines, readline
 from cyreactor.http import HTTPProtocol
 
 
@@ -42,6 +44,48 @@ class Hello(HTTPProtocol):
 
     def request_received(self, request):
         self.respond(200, self.fields, b"Hello, World!\n")
+
+
+class HelloByHand(Echo):
+    """The same in nothing but Python: the head is split into its fields, which nobody looks at."""
+
+    rest = b""
+    answer = (
+        b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nDate: Thu, 01 Jan 1970 00:00:00 GMT\r\n"
+        b"Content-Length: 14\r\n\r\nHello, World!\n"
+    )
+
+    def data_received(self, data):
+        *heads, self.rest = (self.rest + data).split(b"\r\n\r\n")
+        for head in heads:
+            self.request, *fields = head.split(b"\r\n")
+            self.fields = dict(field.split(b": ", 1) for field in fields)
+            self.transport.write(self.answer)
+
+
+class Greeting(Echo):
+    """Tells a client that it was accepted."""
+
+    def connection_made(self, transport):
+        transport.write(b"!")
+
+
+class Pausing(Echo):
+    """Holds its peer back while it works on a message, within the callback."""
+
+    def data_received(self, data):
+        self.transport.pause_reading()
+        self.transport.write(data)
+        self.transport.resume_reading()
+
+
+class PausingForATurn(Echo):
+    """The same, until the loop comes round to a callback."""
+
+    def data_received(self, data):
+        self.transport.pause_reading()
+        self.transport.write(data)
+        asyncio.get_running_loop().call_soon(self.transport.resume_reading)
 
 
 class Stopping(Datagrams):
@@ -106,6 +150,16 @@ def own_lines():
     return FramedLines() if ours() else Lines()
 
 
+def own_frames():
+    """Length-prefixed messages with what the loop has for them."""
+    return Framed() if ours() else Frames()
+
+
+def own_http():
+    """HTTP with what the loop has for it."""
+    return Hello() if ours() else HelloByHand()
+
+
 def packed_lines():
     """A hundred lines a packet through asyncio's streams."""
     return asyncio.StreamReaderProtocol(asyncio.StreamReader(), lines_100)
@@ -119,42 +173,101 @@ def own_packed_lines():
     return streams.StreamProtocol(streams.StreamReader(loop=loop), lines_100, loop=loop)
 
 
+# --- without transports: the program's own socket, which listens ---
+
+
+async def sock_calls(listening):
+    """Answers one client after the other, with the loop's ``sock_*`` calls."""
+    loop = asyncio.get_running_loop()
+    while True:
+        client, _ = await loop.sock_accept(listening)
+        with client:
+            while data := await loop.sock_recv(client, 65536):
+                await loop.sock_sendall(client, data)
+
+
+async def readers(listening):
+    """Answers clients when the loop says that they can be read."""
+    loop = asyncio.get_running_loop()
+
+    def accept():
+        client, _ = listening.accept()
+        client.setblocking(False)
+        loop.add_reader(client, answer, client)
+
+    def answer(client):
+        data = client.recv(65536)
+        if data:
+            client.send(data)
+        else:
+            loop.remove_reader(client)
+            client.close()
+
+    loop.add_reader(listening, accept)
+    await asyncio.Event().wait()
+
+
 # --- for the programs here: a process of its own ---
 
 PROTOCOLS = {
-    "echo": Echo, "two-writes": TwoWrites, "lines": Lines, "framed-lines": FramedLines, "http": Hello,
+    "echo": Echo, "two-writes": TwoWrites, "lines": Lines, "http": Hello,
+    "own-lines": own_lines, "own-frames": own_frames, "own-http": own_http,
+    "greeting": Greeting, "pausing": Pausing, "pausing-for-a-turn": PausingForATurn,
 }  # fmt: skip
-DATAGRAMS = {"datagrams": Stopping, "datagram-lists": StoppingLists, "volley": Volley}
+DATAGRAMS = {
+    "datagrams": Datagrams, "stopping": Stopping, "stopping-lists": StoppingLists, "volley": Volley,
+}  # fmt: skip
 COROUTINES = {"streams": readline, "streams-two-writes": stream_two_writes}
+BY_SOCKET = {"sock-calls": sock_calls, "readers": readers}
+
+kept = []  # the tasks of those
+
+
+async def start(workload):
+    """Begin to serve on this machine; returns the port. A second word says how."""
+    name, _, option = workload.partition(" ")
+    loop = asyncio.get_running_loop()
+    where = {"host": "127.0.0.1", "port": 0, "backlog": 1024}
+    if name in BY_SOCKET:
+        return serve_by_socket(loop, BY_SOCKET[name])
+    if name in DATAGRAMS:
+        transport, _ = await loop.create_datagram_endpoint(DATAGRAMS[name], ("127.0.0.1", 0))
+        return transport.get_extra_info("sockname")[1]
+    if name in COROUTINES:
+        native = option == "native" or (option == "own" and ours())
+        server = await (cyreactor if native else asyncio).start_server(COROUTINES[name], **where)
+    else:
+        server = await loop.create_server(PROTOCOLS[name], ssl=tls() if option == "tls" else None, **where)
+    return server.sockets[0].getsockname()[1]
+
+
+def serve_by_socket(loop, serve):
+    listening = socket.create_server(("127.0.0.1", 0))
+    listening.setblocking(False)
+    kept.append(loop.create_task(serve(listening)))
+    return listening.getsockname()[1]
+
+
+def tls():
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(CERTIFICATE)
+    return context
 
 
 async def serve(workload):
-    name, _, native = workload.partition(" ")
-    if name in COROUTINES:
-        package = cyreactor if native else asyncio
-        await announce(await package.start_server(COROUTINES[name], "127.0.0.1", 0, backlog=1024))
-    elif name in DATAGRAMS:
-        await exchange(DATAGRAMS[name])
-    else:
-        await listen(PROTOCOLS[workload])
+    await announce(await start(workload))
 
 
 async def listen(factory):
     """Serve a protocol until killed; prints the port."""
     loop = asyncio.get_running_loop()
-    await announce(await loop.create_server(factory, "127.0.0.1", 0, backlog=1024))
+    server = await loop.create_server(factory, "127.0.0.1", 0, backlog=1024)
+    await announce(server.sockets[0].getsockname()[1])
 
 
-async def exchange(factory):
-    """The same for datagrams."""
-    loop = asyncio.get_running_loop()
-    transport, _ = await loop.create_datagram_endpoint(factory, ("127.0.0.1", 0))
-    await announce(transport, transport.get_extra_info("sockname"))
-
-
-async def announce(server, address=None):
+async def announce(port):
     freeze()
-    print((address or server.sockets[0].getsockname())[1], flush=True)
+    print(port, flush=True)
     await asyncio.Event().wait()  # not serve_forever(), which closes the socket on rloop
 
 

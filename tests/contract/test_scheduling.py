@@ -11,7 +11,7 @@ import time
 import weakref
 
 import pytest
-from streams_kit import collect
+from streams_kit import collect, steps
 
 from cyreactor import limits
 
@@ -72,6 +72,101 @@ def test_a_timer_is_never_early(reactor):
     reactor.run()
     assert len(late) == 4
     assert min(late) >= 0
+
+
+@pytest.mark.parametrize("delay", [0.0001, 0.0005])
+def test_a_timer_of_less_than_a_millisecond_is_never_early(core, delay):
+    early = []
+
+    def came(due):
+        early.append(loop.time() < due)
+
+    async def main():
+        for _ in range(50):
+            due = loop.time() + delay
+            await asyncio.sleep(delay)
+            came(due)
+            fired = asyncio.Event()
+            due = loop.time() + delay
+            loop.call_later(delay, lambda due=due, fired=fired: (came(due), fired.set()))
+            await fired.wait()
+
+    with core.Reactor() as loop:
+        loop.run_until_complete(main())
+    assert early == [False] * 100
+
+
+# Ways in which something never comes to an end.
+
+
+def by_callbacks(reactor, turn):
+    def again():
+        if turn():
+            reactor.call_soon(again)
+
+    again()
+
+
+def by_thread_safe_calls(reactor, turn):
+    def again():
+        if turn():
+            reactor.call_soon_threadsafe(again)
+
+    again()
+
+
+def by_timers(reactor, turn):
+    def again():
+        if turn():
+            reactor.call_later(0, again)
+
+    again()
+
+
+def by_a_task(reactor, turn):
+    async def again():
+        while turn():
+            await asyncio.sleep(0)
+
+    reactor.running = reactor.create_task(again())
+
+
+ENDLESS = [by_callbacks, by_thread_safe_calls, by_timers, by_a_task]
+
+
+class Turns:
+    """Goes on until told; that there is an end to it all the same keeps a mistake from hanging the suite."""
+
+    def __init__(self):
+        self.left = 1_000_000
+
+    def __call__(self):
+        self.left -= 1
+        return self.left > 0
+
+
+@pytest.mark.parametrize("way", ENDLESS)
+def test_what_never_ends_starves_no_connection(reactor, wires, way):
+    protocol, peer = wires.attach()
+    turns = Turns()
+    for _ in range(10):
+        way(reactor, turns)
+    peer.send(b"x")
+    steps(reactor, 2)
+    turns.left = 0
+    steps(reactor)
+    assert protocol.received == b"x"
+
+
+@pytest.mark.parametrize("way", ENDLESS)
+def test_what_never_ends_starves_no_timer(reactor, way):
+    turns = Turns()
+    way(reactor, turns)
+    reactor.call_later(0.001, reactor.stop)
+    reactor.run()
+    assert turns.left > 0
+    turns.left = 0
+    steps(reactor)
 
 
 def test_cancelled_timers_are_let_go(reactor):
