@@ -41,3 +41,6 @@ cdef class Connection(Endpoint):
     cdef Py_ssize_t transmit(self) noexcept
     cdef int advance(self, Py_ssize_t count) except -1
     cdef int write_failed(self) except -1
+
+
+cdef Sink make_sink(object transport, object protocol)

@@ -449,10 +449,10 @@ cdef object own_address(int fd):
     return from_sockaddr(&address, size)
 
 
-cdef Sink make_sink(Connection connection, object protocol):
+cdef Sink make_sink(object transport, object protocol):
     get_sink = getattr(protocol, "get_sink", None)
     if get_sink is not None:
-        sink = get_sink(connection)
+        sink = get_sink(transport)
         if isinstance(sink, Sink):
             return sink
     if isinstance(protocol, asyncio.BufferedProtocol):
