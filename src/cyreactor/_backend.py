@@ -34,7 +34,7 @@ MODULES = (
     "loop",
 )
 
-TLS_ENGINES = ("memory", "standard")
+TLS_ENGINES = ("direct", "memory", "standard")
 
 
 def _load(core: str) -> dict[str, ModuleType]:
@@ -54,10 +54,12 @@ def _choose(wanted: str) -> tuple[str, dict[str, ModuleType]]:
 
 def _choose_tls(wanted: str) -> str:
     if wanted not in ("", *TLS_ENGINES):
-        raise ImportError(f"CYREACTOR_TLS is {wanted!r}; it must be 'memory', 'standard' or unset")
-    if wanted == "memory" and backend == "pure":
-        raise ImportError("CYREACTOR_TLS is 'memory', but the pure core has the standard engine alone")
-    return wanted or ("standard" if backend == "pure" else "memory")
+        raise ImportError(f"CYREACTOR_TLS is {wanted!r}; it must be {', '.join(TLS_ENGINES)} or unset")
+    if backend == "pure" and wanted not in ("", "standard"):
+        raise ImportError(f"CYREACTOR_TLS is {wanted!r}, but the pure core has the standard engine alone")
+    if wanted == "direct" and not import_module("cyreactor._compiled.tls_direct").available():
+        raise ImportError("CYREACTOR_TLS is 'direct', but the OpenSSL of the ssl module cannot be called")
+    return wanted or ("standard" if backend == "pure" else "direct")
 
 
 backend, _core = _choose(os.environ.get("CYREACTOR_BACKEND", ""))

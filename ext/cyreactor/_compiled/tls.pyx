@@ -22,6 +22,7 @@ from .tls_engine cimport Engine
 from asyncio.sslproto import SSLProtocolState
 
 from cyreactor import limits
+from cyreactor._compiled import tls_direct
 
 cdef Py_ssize_t READ_SIZE = limits.READ_SIZE
 cdef Py_ssize_t RECORD_SIZE = limits.TLS_RECORD
@@ -33,7 +34,7 @@ cdef object FLUSHING = SSLProtocolState.FLUSHING
 
 
 # By their names in CYREACTOR_TLS.
-ENGINES = {"memory": Engine}
+ENGINES = {"direct": tls_direct.make, "memory": Engine}
 
 
 cdef class Secured(Sink):

@@ -14,3 +14,6 @@ cdef class Engine:
     cdef bytes drain(self)
     cdef Py_ssize_t waiting(self) except -1
     cdef Py_ssize_t leaving(self) except -1
+
+
+cdef tuple AGAIN                         # what the ssl module raises where more must come first
