@@ -37,6 +37,7 @@ cdef class Connection(Endpoint):
     cdef int enqueue(self, bytes piece, Py_ssize_t start) except -1
     cdef bint holds(self) except -1
     cdef int after_write(self) except -1
+    cdef int submit(self, bytes piece) except -1
     cdef int send_now(self, bytes piece) except -1
     cdef Py_ssize_t transmit(self) noexcept
     cdef int advance(self, Py_ssize_t count) except -1

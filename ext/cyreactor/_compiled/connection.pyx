@@ -231,11 +231,13 @@ cdef class Connection(Endpoint):
 
     def write(self, data):
         """Send bytes; never blocks. A mutable buffer may be changed as soon as this returns."""
-        cdef bytes piece = data if type(data) is bytes else as_bytes(data)
+        self.submit(data if type(data) is bytes else as_bytes(data))
+
+    cdef int submit(self, bytes piece) except -1:
         if self.eof_written or self.emptied is not None:
             self.check_write("write")
         if PyBytes_GET_SIZE(piece) == 0:
-            return
+            return 0
         if not self.writable():
             self._write_lost()
         elif not self.holds() and self.queued == 0:
@@ -243,6 +245,7 @@ cdef class Connection(Endpoint):
         else:
             self.enqueue(piece, 0)
             self.after_write()
+        return 0
 
     def writelines(self, list_of_data):
         """Send several pieces as one write."""

@@ -1,5 +1,6 @@
 # TLS between a connection and the sink of the application's protocol, once the handshake is done.
 
+from .connection cimport Connection
 from .poller cimport Poller
 from .sink cimport Sink
 from .tls_engine cimport Engine
@@ -18,6 +19,7 @@ cdef class Secured(Sink):
     cdef public bint _ssl_writing_paused     # below
 
     cdef Engine engine
+    cdef Connection connection               # below, where it is one: None over another TLS, and in tests
     cdef Poller poller
     cdef Sink inner                          # of the application's protocol; None but after the handshake
     cdef bytes rest                          # plaintext that a former protocol left

@@ -14,7 +14,7 @@ elsewhere is encrypted at once. While the connection asks for a pause, nothing i
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from libc.stdlib cimport free, malloc
 
-from .connection cimport make_sink
+from .connection cimport Connection, make_sink
 from .endpoint cimport as_bytes
 from .sink cimport Sink
 from .tls_engine cimport Engine
@@ -57,6 +57,7 @@ cdef class Secured(Sink):
     def _adopt(self, protocol):
         """From now on, read into what this protocol has for it."""
         cdef Sink former = self.inner
+        self.connection = self._transport if isinstance(self._transport, Connection) else None
         self.inner = make_sink(self._app_transport, protocol)
         self.inner.halted = self._app_reading_paused or self.closing
         if former is None:
@@ -205,7 +206,7 @@ cdef class Secured(Sink):
 
     cdef int hold_back(self) except -1:
         """See that ciphertext does not pile up while the application does not read."""
-        if self._ssl_reading_paused or self.engine.waiting():
+        if self._ssl_reading_paused or not self.engine.dry:
             self._control_ssl_reading()
         return 0
 
@@ -239,9 +240,10 @@ cdef class Secured(Sink):
         if self._transport is None:
             return 0
         while self._write_backlog and self.may_encrypt() and self.encrypt_some():
-            self.hand_over()
+            if self._write_backlog:
+                self.hand_over()
         self.hand_over()
-        if self._app_writing_paused or self._write_buffer_size or self.engine.leaving():
+        if self._app_writing_paused or self._write_buffer_size or self._ssl_writing_paused:
             self._control_app_writing()
         return 0
 
@@ -269,7 +271,11 @@ cdef class Secured(Sink):
         cdef bytes data
         if not self._ssl_writing_paused:
             data = self.engine.drain()
-            if data is not None:
+            if data is None:
+                return 0
+            if self.connection is not None:
+                self.connection.submit(data)
+            else:
                 self._transport.write(data)
         return 0
 

@@ -39,6 +39,7 @@ ctypedef int (*Explaining)(void*, int) noexcept
 ctypedef size_t (*Counting)(void*) noexcept
 ctypedef void* (*Getting)(void*) noexcept
 ctypedef void* (*Making)() noexcept
+ctypedef unsigned long (*Peeking)() noexcept
 ctypedef void (*Cleaning)() noexcept
 
 cdef struct Library:
@@ -57,6 +58,7 @@ cdef struct Library:
     Making TLS_method
     Making TLS_client_method
     Making TLS_server_method
+    Peeking ERR_peek_error
     Cleaning ERR_clear_error
 
 cdef Library openssl
@@ -75,7 +77,8 @@ cdef class Direct(Engine):
     cdef Py_ssize_t decrypt(self, char* place, Py_ssize_t size) except -1:
         cdef Py_ssize_t count = 0
         cdef int more
-        openssl.ERR_clear_error()
+        if openssl.ERR_peek_error():  # somebody else's: it would be taken for one of this stream
+            openssl.ERR_clear_error()
         while count < size and not self.dry:
             more = openssl.SSL_read(self.tls, place + count, <int> min(size - count, INT_MAX))
             if more > 0:
@@ -104,7 +107,6 @@ cdef class Direct(Engine):
         return 0
 
     cdef Py_ssize_t encrypt(self, const char* data, Py_ssize_t size) except -1:
-        openssl.ERR_clear_error()
         cdef int count = openssl.SSL_write(self.tls, data, <int> min(size, INT_MAX))
         return count if count > 0 else Engine.encrypt(self, data, size)  # which says why
 
@@ -115,12 +117,6 @@ cdef class Direct(Engine):
         cdef bytes data = PyBytes_FromStringAndSize(NULL, size)
         openssl.BIO_read(self.target, PyBytes_AS_STRING(data), <int> size)
         return data
-
-    cdef Py_ssize_t waiting(self) except -1:
-        return openssl.BIO_ctrl_pending(self.source)
-
-    cdef Py_ssize_t leaving(self) except -1:
-        return openssl.BIO_ctrl_pending(self.target)
 
 
 def make(sslobj, incoming, outgoing):
@@ -205,5 +201,6 @@ cdef int take(object address) except -1:
     openssl.TLS_method = <Making> <uintptr_t> address("TLS_method")
     openssl.TLS_client_method = <Making> <uintptr_t> address("TLS_client_method")
     openssl.TLS_server_method = <Making> <uintptr_t> address("TLS_server_method")
+    openssl.ERR_peek_error = <Peeking> <uintptr_t> address("ERR_peek_error")
     openssl.ERR_clear_error = <Cleaning> <uintptr_t> address("ERR_clear_error")
     return 0

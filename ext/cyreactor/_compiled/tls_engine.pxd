@@ -12,8 +12,6 @@ cdef class Engine:
     cdef Py_ssize_t decrypt(self, char* place, Py_ssize_t size) except -1
     cdef Py_ssize_t encrypt(self, const char* data, Py_ssize_t size) except -1
     cdef bytes drain(self)
-    cdef Py_ssize_t waiting(self) except -1
-    cdef Py_ssize_t leaving(self) except -1
 
 
 cdef tuple AGAIN                         # what the ssl module raises where more must come first

@@ -57,11 +57,3 @@ cdef class Engine:
     cdef bytes drain(self):
         """The ciphertext that is to leave; None where there is none."""
         return self.outgoing.read() if self.outgoing.pending else None
-
-    cdef Py_ssize_t waiting(self) except -1:
-        """Bytes of ciphertext that were fed and not looked at."""
-        return self.incoming.pending
-
-    cdef Py_ssize_t leaving(self) except -1:
-        """Bytes of ciphertext that were not drained."""
-        return self.outgoing.pending
