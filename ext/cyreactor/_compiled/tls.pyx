@@ -3,8 +3,8 @@
 asyncio's SSLProtocol, which ``cyreactor.tls`` mixes this into, keeps all that is rare: handshake,
 shutdown, timeouts, the way from state to state. Here is what runs per read and per write.
 
-Reading. Ciphertext comes into the loop's scratch and is fed to the engine. Then the scratch is free, and
-what is decrypted goes there, or wherever else the application's sink wants it: a framer parses it in place.
+Reading. Ciphertext comes into the loop's scratch, from where the engine reads it. What is decrypted goes into
+other memory of the loop's, or wherever the application's sink wants it: a framer parses it in place.
 
 Writing. What the application writes while it is called waits until it returns: then it becomes as few
 records as possible, and one write to the connection, which sends it at the end of its dispatch. A write from
@@ -61,6 +61,7 @@ cdef class Secured(Sink):
         self.inner = make_sink(self._app_transport, protocol)
         self.inner.halted = self._app_reading_paused or self.closing
         if former is None:
+            self.engine.begin()
             return
         former.halted = True
         if not self.delivering:  # else it may be calling us: its rest is asked for when it returns
@@ -101,19 +102,22 @@ cdef class Secured(Sink):
         if count == 0:  # what is held back is held back above, and asked for there
             return 0
         self.engine.feed(self.scratch, count)
-        if self._state is WRAPPED:
-            # Bytes that come from elsewhere than the loop's scratch are not ours to write to.
-            self.pump(self.scratch if self.scratch == self.poller.scratch else NULL)
-        else:
+        if self._state is not WRAPPED:
+            self.engine.keep()
             self.buffer_updated(0)
+        elif self.scratch == self.poller.scratch:
+            self.pump(self.poller.lend())
+        else:  # decrypted by another TLS, or from a test: what the loop lends is lent already
+            self.pump(NULL)
         return 0
 
     def _do_read(self):
+        self.engine.dry = False  # somebody else may have fed it
         if self._state is WRAPPED or self._state is FLUSHING:
             self.pump(NULL)
 
     cdef int pump(self, char* memory) except -1:
-        """Deliver what can be decrypted, then send what that had written. The memory is for the former."""
+        """Deliver what can be decrypted, into the memory; then send what that had written."""
         try:
             try:
                 if self.closing:
@@ -121,6 +125,7 @@ cdef class Secured(Sink):
                 elif not self.delivering and not self._app_reading_paused:
                     self.deliver(memory)
             finally:
+                self.engine.keep()
                 self.encrypt()
             self.hold_back()
         except Exception as exc:
@@ -132,7 +137,7 @@ cdef class Secured(Sink):
         self.delivering = True
         try:
             if memory == NULL:
-                # The scratch may be lent to another connection, whose callback has called us.
+                # The loop's may be lent to another connection, whose callback has called us.
                 memory = own = <char*> malloc(READ_SIZE)
                 if own == NULL:
                     raise MemoryError

@@ -12,10 +12,17 @@ are not served.
 import ssl
 import sysconfig
 
-from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
+from cpython.bytes cimport (
+    PyBytes_AS_STRING,
+    PyBytes_FromStringAndSize,
+    PyBytes_GET_SIZE,
+    _PyBytes_Resize,
+)
 from cpython.object cimport PyObject
+from cpython.ref cimport Py_DECREF, Py_INCREF, Py_XDECREF
 from libc.limits cimport INT_MAX
 from libc.stdint cimport uintptr_t
+from libc.string cimport memcpy
 
 from .tls_engine cimport AGAIN, Engine
 
@@ -31,46 +38,104 @@ cdef enum:
     SSL_ERROR_WANT_WRITE = 3
     SSL_ERROR_ZERO_RETURN = 6
     SSL_RECEIVED_SHUTDOWN = 2
+    BIO_TYPE_SOURCE_SINK = 0x0400
+    BIO_CTRL_FLUSH = 11
+    BIO_FLAGS_READ = 1
+    BIO_FLAGS_RETRY = 0x0F               # all of READ, WRITE, IO_SPECIAL and SHOULD_RETRY
+    BIO_FLAGS_SHOULD_RETRY = 8
+    RECORD_SIZE = 16384
+    RECORD_OVERHEAD = 96                 # head, initialization vector, padding and tag of the longest cipher
 
-ctypedef int (*Reading)(void*, void*, int) noexcept
-ctypedef int (*Writing)(void*, const void*, int) noexcept
-ctypedef int (*Asking)(void*) noexcept
-ctypedef int (*Explaining)(void*, int) noexcept
-ctypedef size_t (*Counting)(void*) noexcept
-ctypedef void* (*Getting)(void*) noexcept
-ctypedef void* (*Making)() noexcept
-ctypedef unsigned long (*Peeking)() noexcept
-ctypedef void (*Cleaning)() noexcept
+ctypedef int (*Asking)(void*) noexcept nogil
+ctypedef void* (*Getting)(void*) noexcept nogil
+ctypedef void (*Setting)(void*, void*) noexcept nogil
+ctypedef void (*Flagging)(void*, int) noexcept nogil
+ctypedef int (*Reading)(void*, char*, int) noexcept nogil
+ctypedef int (*Writing)(void*, const char*, int) noexcept nogil
+ctypedef long (*Controlling)(void*, int, long, void*) noexcept nogil
 
 cdef struct Library:
     Reading SSL_read
     Writing SSL_write
     Asking SSL_has_pending
     Asking SSL_get_shutdown
-    Explaining SSL_get_error
+    int (*SSL_get_error)(void*, int) noexcept nogil
     Getting SSL_get_SSL_CTX
     Getting SSL_CTX_get_ssl_method
     Getting SSL_get_rbio
     Getting SSL_get_wbio
+    Setting SSL_set0_rbio
+    Setting SSL_set0_wbio
+    void* (*TLS_method)() noexcept nogil
+    void* (*TLS_client_method)() noexcept nogil
+    void* (*TLS_server_method)() noexcept nogil
+    Getting BIO_new
+    Asking BIO_free
+    Asking BIO_up_ref
     Reading BIO_read
     Writing BIO_write
-    Counting BIO_ctrl_pending
-    Making TLS_method
-    Making TLS_client_method
-    Making TLS_server_method
-    Peeking ERR_peek_error
-    Cleaning ERR_clear_error
+    Getting BIO_get_data
+    Setting BIO_set_data
+    Flagging BIO_set_flags
+    Flagging BIO_clear_flags
+    int (*BIO_get_new_index)() noexcept nogil
+    void* (*BIO_meth_new)(int, const char*) noexcept nogil
+    int (*BIO_meth_set_read)(void*, Reading) noexcept nogil
+    int (*BIO_meth_set_write)(void*, Writing) noexcept nogil
+    int (*BIO_meth_set_ctrl)(void*, Controlling) noexcept nogil
+    unsigned long (*ERR_peek_error)() noexcept nogil
+    void (*ERR_clear_error)() noexcept nogil
+
+# Its members, in their order.
+cdef list NAMES = """
+    SSL_read SSL_write SSL_has_pending SSL_get_shutdown SSL_get_error SSL_get_SSL_CTX
+    SSL_CTX_get_ssl_method SSL_get_rbio SSL_get_wbio SSL_set0_rbio SSL_set0_wbio TLS_method
+    TLS_client_method TLS_server_method BIO_new BIO_free BIO_up_ref BIO_read BIO_write BIO_get_data
+    BIO_set_data BIO_set_flags BIO_clear_flags BIO_get_new_index BIO_meth_new BIO_meth_set_read
+    BIO_meth_set_write BIO_meth_set_ctrl ERR_peek_error ERR_clear_error
+""".split()
 
 cdef Library openssl
 cdef object usable = None                # None: nobody has asked
+cdef void* kind = NULL                   # of our BIOs: a BIO_METHOD*
 
 
 cdef class Direct(Engine):
-    """An SSL object of OpenSSL's, what it reads from and what it writes to."""
+    """An SSL object of OpenSSL's; from the end of the handshake on it reads and writes the loop's memory."""
+
+    def __dealloc__(self):
+        if self.bio != NULL:
+            openssl.BIO_set_data(self.bio, NULL)  # the SSL object may outlive us
+            openssl.BIO_free(self.bio)
+        if self.wires.source != NULL:
+            openssl.BIO_free(self.wires.source)
+            openssl.BIO_free(self.wires.target)
+        Py_XDECREF(self.sealed)
+
+    cdef int begin(self) except -1:
+        self.bio = openssl.BIO_new(kind)
+        if self.bio == NULL:
+            raise MemoryError
+        openssl.BIO_set_data(self.bio, &self.wires)
+        self.wires.kept = self.wires.spilt = True
+        for _ in range(2):  # one reference for each way
+            openssl.BIO_up_ref(self.bio)
+        openssl.SSL_set0_rbio(self.tls, self.bio)
+        openssl.SSL_set0_wbio(self.tls, self.bio)
+        return 0
 
     cdef int feed(self, const char* data, Py_ssize_t size) except -1:
         self.dry = False
-        if openssl.BIO_write(self.source, data, <int> size) != size:
+        self.wires.fed, self.wires.left = data, size
+        return 0
+
+    cdef int keep(self) except -1:
+        cdef Py_ssize_t left = self.wires.left
+        if left == 0:
+            return 0
+        self.wires.left = 0
+        self.wires.kept = True
+        if openssl.BIO_write(self.wires.source, self.wires.fed, <int> left) != left:
             raise MemoryError
         return 0
 
@@ -83,7 +148,7 @@ cdef class Direct(Engine):
             more = openssl.SSL_read(self.tls, place + count, <int> min(size - count, INT_MAX))
             if more > 0:
                 count += more
-                self.dry = openssl.BIO_ctrl_pending(self.source) == 0 and not openssl.SSL_has_pending(self.tls)
+                self.dry = not (self.wires.left or self.wires.kept or openssl.SSL_has_pending(self.tls))
             else:
                 self.dry = True
                 self.stopped(openssl.SSL_get_error(self.tls, more))
@@ -107,17 +172,85 @@ cdef class Direct(Engine):
         return 0
 
     cdef Py_ssize_t encrypt(self, const char* data, Py_ssize_t size) except -1:
+        if self.sealed != NULL or self.wires.spilt:
+            return self.add(data, size)
+        self.wires.room = size + (size // RECORD_SIZE + 1) * RECORD_OVERHEAD
+        sealed = PyBytes_FromStringAndSize(NULL, self.wires.room)
+        Py_INCREF(sealed)
+        self.sealed = <PyObject*> sealed
+        self.wires.place = PyBytes_AS_STRING(sealed)
+        try:
+            return self.add(data, size)
+        finally:
+            self.wires.place = NULL
+
+    cdef Py_ssize_t add(self, const char* data, Py_ssize_t size) except -1:
         cdef int count = openssl.SSL_write(self.tls, data, <int> min(size, INT_MAX))
         return count if count > 0 else Engine.encrypt(self, data, size)  # which says why
 
     cdef bytes drain(self):
-        cdef Py_ssize_t size = openssl.BIO_ctrl_pending(self.target)
-        if size == 0:
-            return None
-        cdef bytes data = PyBytes_FromStringAndSize(NULL, size)
-        openssl.BIO_read(self.target, PyBytes_AS_STRING(data), <int> size)
+        cdef bytes data = None, spilt = None
+        if self.sealed != NULL:
+            data = self.take_sealed()
+        if self.wires.spilt or self.bio == NULL:  # until then, all of it
+            self.wires.spilt = False
+            spilt = self.outgoing.read()
+            data = spilt if data is None else data + spilt
+        return data or None
+
+    cdef bytes take_sealed(self):
+        """What was encrypted, without a copy: nobody else has the object, so it may still become shorter."""
+        cdef Py_ssize_t size = PyBytes_GET_SIZE(<object> self.sealed) - self.wires.room
+        _PyBytes_Resize(&self.sealed, size)
+        data = <bytes> self.sealed
+        Py_DECREF(data)
+        self.sealed = NULL
         return data
 
+
+# --- what OpenSSL calls, with the GIL or without ---
+
+cdef int pull(void* bio, char* place, int size) noexcept nogil:
+    """OpenSSL wants ciphertext: first what was kept, then what was fed."""
+    cdef Wires* wires = <Wires*> openssl.BIO_get_data(bio)
+    cdef int count
+    openssl.BIO_clear_flags(bio, BIO_FLAGS_RETRY)
+    if wires == NULL:
+        return 0
+    if wires.kept:
+        count = openssl.BIO_read(wires.source, place, size)
+        if count > 0:
+            return count
+        wires.kept = False
+    if wires.left == 0:
+        openssl.BIO_set_flags(bio, BIO_FLAGS_READ | BIO_FLAGS_SHOULD_RETRY)
+        return -1
+    count = <int> min(size, wires.left)
+    memcpy(place, wires.fed, count)
+    wires.fed += count
+    wires.left -= count
+    return count
+
+
+cdef int push(void* bio, const char* data, int size) noexcept nogil:
+    """OpenSSL has ciphertext: into its place, and where that is too small into the ssl module's BIO."""
+    cdef Wires* wires = <Wires*> openssl.BIO_get_data(bio)
+    if wires == NULL:
+        return 0
+    if wires.place == NULL or wires.spilt or size > wires.room:
+        wires.spilt = True
+        return openssl.BIO_write(wires.target, data, size)
+    memcpy(wires.place, data, size)
+    wires.place += size
+    wires.room -= size
+    return size
+
+
+cdef long control(void* bio, int command, long number, void* pointer) noexcept nogil:
+    return command == BIO_CTRL_FLUSH  # there is nothing to flush, and nothing else that it can do
+
+
+# --- whether, and how, OpenSSL can be called ---
 
 def make(sslobj, incoming, outgoing):
     """The engine for an SSL object: the direct one where that can be trusted, else the ssl module's."""
@@ -125,8 +258,10 @@ def make(sslobj, incoming, outgoing):
         return Engine(sslobj, incoming, outgoing)
     cdef Direct made = Direct(sslobj, incoming, outgoing)
     made.tls = slot(made.ssl, 1)
-    made.source = slot(incoming, 0)
-    made.target = slot(outgoing, 0)
+    made.wires.source = slot(incoming, 0)
+    made.wires.target = slot(outgoing, 0)
+    openssl.BIO_up_ref(made.wires.source)
+    openssl.BIO_up_ref(made.wires.target)
     return made
 
 
@@ -186,21 +321,14 @@ cdef bint find() except -1:
 
 
 cdef int take(object address) except -1:
-    openssl.SSL_read = <Reading> <uintptr_t> address("SSL_read")
-    openssl.SSL_write = <Writing> <uintptr_t> address("SSL_write")
-    openssl.SSL_has_pending = <Asking> <uintptr_t> address("SSL_has_pending")
-    openssl.SSL_get_shutdown = <Asking> <uintptr_t> address("SSL_get_shutdown")
-    openssl.SSL_get_error = <Explaining> <uintptr_t> address("SSL_get_error")
-    openssl.SSL_get_SSL_CTX = <Getting> <uintptr_t> address("SSL_get_SSL_CTX")
-    openssl.SSL_CTX_get_ssl_method = <Getting> <uintptr_t> address("SSL_CTX_get_ssl_method")
-    openssl.SSL_get_rbio = <Getting> <uintptr_t> address("SSL_get_rbio")
-    openssl.SSL_get_wbio = <Getting> <uintptr_t> address("SSL_get_wbio")
-    openssl.BIO_read = <Reading> <uintptr_t> address("BIO_read")
-    openssl.BIO_write = <Writing> <uintptr_t> address("BIO_write")
-    openssl.BIO_ctrl_pending = <Counting> <uintptr_t> address("BIO_ctrl_pending")
-    openssl.TLS_method = <Making> <uintptr_t> address("TLS_method")
-    openssl.TLS_client_method = <Making> <uintptr_t> address("TLS_client_method")
-    openssl.TLS_server_method = <Making> <uintptr_t> address("TLS_server_method")
-    openssl.ERR_peek_error = <Peeking> <uintptr_t> address("ERR_peek_error")
-    openssl.ERR_clear_error = <Cleaning> <uintptr_t> address("ERR_clear_error")
+    global kind
+    cdef uintptr_t* slots = <uintptr_t*> &openssl
+    for index, name in enumerate(NAMES):
+        slots[index] = address(name)
+    kind = openssl.BIO_meth_new(openssl.BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, b"cyreactor")
+    if kind == NULL:
+        raise MemoryError
+    openssl.BIO_meth_set_read(kind, pull)
+    openssl.BIO_meth_set_write(kind, push)
+    openssl.BIO_meth_set_ctrl(kind, control)
     return 0

@@ -8,7 +8,9 @@ cdef class Engine:
     cdef bint ended                      # the peer's close_notify was read
     cdef object failure                  # what broke the stream, to be raised once what came before is delivered
 
+    cdef int begin(self) except -1
     cdef int feed(self, const char* data, Py_ssize_t size) except -1
+    cdef int keep(self) except -1
     cdef Py_ssize_t decrypt(self, char* place, Py_ssize_t size) except -1
     cdef Py_ssize_t encrypt(self, const char* data, Py_ssize_t size) except -1
     cdef bytes drain(self)

@@ -20,10 +20,18 @@ cdef class Engine:
         self.incoming = incoming
         self.outgoing = outgoing
 
+    cdef int begin(self) except -1:
+        """The handshake is done."""
+        return 0
+
     cdef int feed(self, const char* data, Py_ssize_t size) except -1:
-        """Ciphertext has come."""
+        """Ciphertext has come; it stays where it is until `keep`."""
         self.incoming.write(PyMemoryView_FromMemory(<char*> data, size, PyBUF_READ))
         self.dry = False
+        return 0
+
+    cdef int keep(self) except -1:
+        """The memory of what was fed will be another's: copy what was not read of it."""
         return 0
 
     cdef Py_ssize_t decrypt(self, char* place, Py_ssize_t size) except -1:
