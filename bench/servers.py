@@ -15,6 +15,7 @@ import sys
 import cyreactor
 from cyreactor import streams
 from cyreactor._echo import Echo
+from cyreactor.compare.serve import context
 from cyreactor.compare.servers import Lines, readline
 from cyreactor.http import HTTPProtocol
 
@@ -100,18 +101,18 @@ COROUTINES = {"streams": readline, "streams-two-writes": stream_two_writes}
 
 
 async def serve(workload):
-    name, _, native = workload.partition(" ")
+    name, _, how = workload.partition(" ")
     if name in COROUTINES:
-        package = cyreactor if native else asyncio
+        package = cyreactor if how == "native" else asyncio
         await announce(await package.start_server(COROUTINES[name], "127.0.0.1", 0, backlog=1024))
     else:
-        await listen(PROTOCOLS[workload])
+        await listen(PROTOCOLS[name], context({"tls": how == "tls"}))
 
 
-async def listen(factory):
+async def listen(factory, tls=None):
     """Serve a protocol until killed; prints the port."""
     loop = asyncio.get_running_loop()
-    await announce(await loop.create_server(factory, "127.0.0.1", 0, backlog=1024))
+    await announce(await loop.create_server(factory, "127.0.0.1", 0, backlog=1024, ssl=tls))
 
 
 async def announce(server):

@@ -11,6 +11,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from cyreactor.compare.probe import client_context
 from processes import Counter, available, build_counter, python_server
 
 GET = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
@@ -25,6 +26,8 @@ WORKLOADS = {
     "streams, two writes": ("streams-two-writes", b"abcdefg\n", 1024),
     "HTTP hello": ("http", GET, 116),
     "16 pipelined HTTP requests": ("http", GET * 16, 116 * 16),
+    "TLS echo": ("echo tls", b"x" * 1024, 1024),
+    "TLS response in two writes": ("two-writes tls", b"x" * 64, 1024),
 }
 TRIPS = 200
 WARM_UP = 20
@@ -38,14 +41,20 @@ def per_trip(label, row, library, folder):
     counter = Counter(library, folder)
     with (
         python_server(label, workload, **counter.environment()) as (server, port),
-        socket.create_connection(("127.0.0.1", port), timeout=10) as client,
+        connected(port, workload.endswith(" tls")) as client,
     ):
-        client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         go(server, client, request, answer, WARM_UP)
         before = counter.read()
         go(server, client, request, answer, TRIPS)
         after = counter.read()
     return tuple((b - a) / TRIPS for a, b in zip(before, after, strict=True))
+
+
+def connected(port, tls):
+    """A client's socket; over TLS nobody looks at the certificate."""
+    client = socket.create_connection(("127.0.0.1", port), timeout=10)
+    client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return client_context().wrap_socket(client) if tls else client
 
 
 def go(server, client, request, answer, trips):

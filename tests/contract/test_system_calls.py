@@ -17,6 +17,8 @@ ROWS = [
     "native streams readline echo",
     "HTTP hello",
     "16 pipelined HTTP requests",
+    "TLS echo",
+    "TLS response in two writes",
 ]
 
 

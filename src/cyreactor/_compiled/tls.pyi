@@ -1,10 +1,10 @@
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from .sink import Sink
 from .tls_engine import Engine
 
-ENGINES: dict[str, type[Engine]]
+ENGINES: dict[str, Callable[..., Engine]]
 
 class Secured(Sink):
     _state: Any
