@@ -11,8 +11,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from cyreactor.compare.probe import client_context
 from processes import Counter, available, build_counter, python_server
+
+from cyreactor.compare.probe import client_context
 
 GET = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
 

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
         def __init__(self, *args: Any, **options: Any) -> None: ...
         def _abort(self, *exc: Any) -> None: ...
         def _call_eof_received(self) -> None: ...
+        def _do_flush(self) -> None: ...
         def _fatal_error(self, *error: Any) -> None: ...
         def _on_handshake_complete(self, handshake_exc: Any) -> None: ...
         def _pause_reading(self) -> None: ...
@@ -95,8 +96,14 @@ class TLSProtocol(Engine):
         self._extra["truncated"] = not self._notified
         super()._call_eof_received()
 
+    def _start_shutdown(self) -> None:
+        if self._state is State.FLUSHING and self._app_reading_paused:
+            self._do_flush()  # the peer has gone, and nobody will ask for what it left
+        else:
+            super()._start_shutdown()
+
     def _end(self, exc: BaseException) -> None:
-        """The application's protocol cannot go on: without a word to the peer, who would take it for an end."""
+        """The application's protocol cannot go on. Not a word to the peer, who would take it for an end."""
         self._set_state(State.UNWRAPPED)
         end = getattr(self._transport, "_end", self._transport._force_close)
         end(exc)
@@ -105,10 +112,10 @@ class TLSProtocol(Engine):
 def _compile(engine: Any) -> type[TLSProtocol]:
     """The protocol whose reads and writes are compiled, with that engine."""
 
-    class CompiledTransport(_backend.tls.Writing, TLSTransport):  # type: ignore[misc, name-defined]
+    class CompiledTransport(_backend.tls.Writing, TLSTransport):  # type: ignore[misc]
         """What the application's protocol writes to, with the compiled write."""
 
-    class CompiledTLSProtocol(_backend.tls.Secured, TLSProtocol):  # type: ignore[misc, name-defined]
+    class CompiledTLSProtocol(_backend.tls.Secured, TLSProtocol):  # type: ignore[misc]
         """The ends of a connection; what is between them is the base's."""
 
         max_size = 4096  # of memory that only a transport of somebody else's would fill

@@ -1,4 +1,4 @@
-"""What each TLS engine must do with bytes that come in any pieces, and with an application that does as it likes."""
+"""What each TLS engine does with bytes that come in any pieces, and when the application changes its mind."""
 
 from __future__ import annotations
 
@@ -335,6 +335,24 @@ def test_close_sends_all_that_was_written_and_then_says_so(meet):
         assert await app.lost is None
 
     meet(Leaving, scenario)
+
+
+@pytest.mark.parametrize("polite", [True, False])
+def test_a_connection_that_is_paused_can_be_closed_when_the_peer_has_gone(meet, polite):
+    async def scenario(loop, peer, app):
+        app.transport.pause_reading()
+        peer.tls.write(b"never read")
+        if polite:
+            with pytest.raises(ssl.SSLWantReadError):
+                peer.tls.unwrap()
+        await loop.sock_sendall(peer.sock, peer.outgoing.read())
+        peer.sock.shutdown(socket.SHUT_WR)
+        await asyncio.sleep(0.02)
+        app.transport.close()
+        await app.lost
+        assert app.received == b""
+
+    meet(Recorder, scenario)
 
 
 def test_interrupts_pass_through(core, engine):

@@ -7,9 +7,9 @@ from .tls_engine cimport Engine
 
 
 cdef class Secured(Sink):
-    # What asyncio's SSLProtocol, which this is mixed into, keeps as attributes, where it is looked at per read.
+    # What of the attributes of asyncio's SSLProtocol, which this is mixed into, is looked at per read.
     cdef public object _state
-    cdef public object _transport            # below: the connection; None before and after
+    cdef public object _transport            # below; None before and after
     cdef public object _app_transport        # above
     cdef public object _write_backlog        # bytes to encrypt, a list
     cdef public Py_ssize_t _write_buffer_size    # of them
@@ -21,11 +21,11 @@ cdef class Secured(Sink):
     cdef Engine engine
     cdef Connection connection               # below, where it is one: None over another TLS, and in tests
     cdef Poller poller
-    cdef Sink inner                          # of the application's protocol; None but after the handshake
+    cdef Sink inner                          # of the application's protocol; None until the handshake is done
     cdef bytes rest                          # plaintext that a former protocol left
     cdef char* scratch                       # where the last read went
     cdef Py_ssize_t encrypted                # bytes of the backlog's first piece that were encrypted already
-    cdef bint delivering                     # the application is being called: what it writes waits for the end
+    cdef bint delivering                     # the application is being called: what it writes waits
     cdef bint closing                        # it wants no more
 
     cdef int pump(self, char* memory) except -1

@@ -82,8 +82,7 @@ cdef class Secured(Sink):
     def _release(self):
         """Nothing can come any more."""
         self._halt(False)
-        self.inner = None
-        self.rest = None
+        self.inner = self.connection = self.rest = None
 
     cdef int keep_rest(self, Sink former) except -1:
         """The protocol was changed: its successor gets what it left."""

@@ -22,7 +22,7 @@ cdef class Direct(Engine):
     cdef void* tls                       # the SSL*, owned by `ssl`
     cdef void* bio                       # our own BIO*, once it is the SSL object's
     cdef Wires wires
-    cdef PyObject* sealed                # bytes that are to leave, `room` too long, before what was spilt; or NULL
+    cdef PyObject* sealed                # bytes that are to leave before what was spilt, `room` too long
 
     cdef bytes take_sealed(self)
     cdef int stopped(self, int why) except -1

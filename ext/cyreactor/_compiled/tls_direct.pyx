@@ -10,7 +10,6 @@ are not served.
 """
 
 import ssl
-import sysconfig
 
 from cpython.bytes cimport (
     PyBytes_AS_STRING,
@@ -155,7 +154,7 @@ cdef class Direct(Engine):
         return count
 
     cdef int stopped(self, int why) except -1:
-        """No more could be decrypted. What an error was the ssl module says, which finds it in OpenSSL's queue."""
+        """No more could be decrypted. What an error was, the ssl module finds in OpenSSL's queue."""
         if why == SSL_ERROR_WANT_READ or why == SSL_ERROR_WANT_WRITE:
             return 0
         if why == SSL_ERROR_ZERO_RETURN and openssl.SSL_get_shutdown(self.tls) == SSL_RECEIVED_SHUTDOWN:
@@ -303,6 +302,8 @@ def available():
 
 
 cdef bint find() except -1:
+    import sysconfig
+
     if sysconfig.get_config_var("Py_GIL_DISABLED") or not ssl.OPENSSL_VERSION.startswith("OpenSSL "):
         return False
     try:

@@ -6,7 +6,7 @@ cdef class Engine:
     cdef object outgoing                 # ciphertext that is to leave
     cdef bint dry                        # nothing can be decrypted until more is fed
     cdef bint ended                      # the peer's close_notify was read
-    cdef object failure                  # what broke the stream, to be raised once what came before is delivered
+    cdef object failure                  # what broke the stream, raised once what came before is delivered
 
     cdef int begin(self) except -1
     cdef int feed(self, const char* data, Py_ssize_t size) except -1
