@@ -57,14 +57,14 @@ cdef class Secured(Sink):
     def _adopt(self, protocol):
         """From now on, read into what this protocol has for it."""
         cdef Sink former = self.inner
-        self.connection = self._transport if isinstance(self._transport, Connection) else None
+        if former is None:
+            self.connection = self._transport if isinstance(self._transport, Connection) else None
+            self.engine.begin()
+        else:
+            former.halted = True
         self.inner = make_sink(self._app_transport, protocol)
         self.inner.halted = self._app_reading_paused or self.closing
-        if former is None:
-            self.engine.begin()
-            return
-        former.halted = True
-        if not self.delivering:  # else it may be calling us: its rest is asked for when it returns
+        if former is not None and not self.delivering:  # else it may be calling us: later
             self.keep_rest(former)
             self._loop.call_soon(self._do_read)
 
