@@ -31,6 +31,8 @@ WORKLOADS = {
     "add_reader echo": ("readers", b"x" * 64, 64),
     "reading paused within a callback": ("pausing", b"x" * 64, 64),
     "reading paused until the next callback": ("pausing-for-a-turn", b"x" * 64, 64),
+    "TLS echo": ("echo tls", b"x" * 1024, 1024),
+    "TLS response in two writes": ("two-writes tls", b"x" * 64, 1024),
 }
 
 # The same of what a loop does by itself: work of subject.py.
@@ -57,7 +59,7 @@ def per_trip(label, row, library, folder):
     counter = Counter(library, folder)
     with (
         python_server(label, workload, **counter.environment()) as (server, port),
-        clients.stream(port, request, answer) as trip,
+        (clients.secured if workload.endswith(" tls") else clients.stream)(port, request, answer) as trip,
     ):
         return each(counter, trip, server.pid)[:4]
 

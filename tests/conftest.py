@@ -52,7 +52,15 @@ ON_EVERY_SELECTOR = {
 }
 
 
+# What encrypts, on each core.
+TLS_ENGINES = {"compiled": ["direct", "memory", "standard"], "pure": ["standard"]}
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "engine" in metafunc.fixturenames:
+        pairs = [(core, engine) for core in CORES for engine in TLS_ENGINES[core]]
+        metafunc.parametrize(("core", "engine"), pairs, indirect=True)
+        return
     chosen = any(mark.args[0] == "core" for mark in metafunc.definition.iter_markers("parametrize"))
     if "core" in metafunc.fixturenames and not chosen:
         everywhere = Path(metafunc.module.__file__).stem in ON_EVERY_SELECTOR
@@ -66,6 +74,13 @@ def core(request: pytest.FixtureRequest) -> ModuleType:
     package = load_core(request.param)
     assert package.backend == ("pure" if request.param in SELECTORS else request.param)
     return package
+
+
+@pytest.fixture
+def engine(request, core, monkeypatch):
+    """What encrypts on the core, instead of what it would choose; by its name in ``CYREACTOR_TLS``."""
+    monkeypatch.setattr(core.tls, "protocol", core.tls.ENGINES[request.param])
+    return request.param
 
 
 @pytest.fixture

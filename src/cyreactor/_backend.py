@@ -2,6 +2,9 @@
 
 ``CYREACTOR_BACKEND=compiled`` or ``pure`` forces one; forcing one that cannot be imported raises.
 Without it the compiled core is used where it can be imported, else the pure one.
+
+``CYREACTOR_TLS`` chooses in the same way what encrypts: ``standard`` is asyncio's own engine, the only one
+of the pure core.
 """
 
 from __future__ import annotations
@@ -9,7 +12,7 @@ from __future__ import annotations
 import os
 from importlib import import_module
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 MODULES = (
     "sink",
@@ -31,6 +34,8 @@ MODULES = (
     "loop",
 )
 
+TLS_ENGINES = ("direct", "memory", "standard")
+
 
 def _load(core: str) -> dict[str, ModuleType]:
     return {name: import_module(f"cyreactor._{core}.{name}") for name in MODULES}
@@ -47,7 +52,19 @@ def _choose(wanted: str) -> tuple[str, dict[str, ModuleType]]:
         return "pure", _load("pure")
 
 
+def _choose_tls(wanted: str) -> str:
+    if wanted not in ("", *TLS_ENGINES):
+        raise ImportError(f"CYREACTOR_TLS is {wanted!r}; it must be {', '.join(TLS_ENGINES)} or unset")
+    if backend == "pure" and wanted not in ("", "standard"):
+        raise ImportError(f"CYREACTOR_TLS is {wanted!r}, but the pure core has the standard engine alone")
+    if wanted == "direct" and not import_module("cyreactor._compiled.tls_direct").available():
+        raise ImportError("CYREACTOR_TLS is 'direct', but the OpenSSL of the ssl module cannot be called")
+    return wanted or ("standard" if backend == "pure" else "direct")
+
+
 backend, _core = _choose(os.environ.get("CYREACTOR_BACKEND", ""))
+tls_engine = _choose_tls(os.environ.get("CYREACTOR_TLS", ""))
+tls: Any = import_module("cyreactor._compiled.tls") if backend == "compiled" else None
 
 if TYPE_CHECKING:
     from ._pure import connection as connection

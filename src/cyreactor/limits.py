@@ -68,6 +68,11 @@ GATHER_FROM = 16 * 1024
 # to be read before the peer is held back.
 STREAM_LIMIT = 64 * 1024
 
+# TLS. Bytes of a record, up to which small pieces are put together. And bytes that are encrypted before they
+# are handed to the connection: an answer of this size is one send, a larger one does not double in memory.
+TLS_RECORD = 16 * 1024
+TLS_AT_ONCE = 256 * 1024
+
 # Pieces handed to one sendmsg; Linux refuses more than 1024 (UIO_MAXIOV).
 PIECES_PER_SEND = 256
 

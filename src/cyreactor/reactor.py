@@ -20,10 +20,10 @@ from contextvars import Context
 from typing import Any, Self, TypeVar
 from weakref import WeakSet
 
+from . import tls
 from ._backend import listener, loop
 from .sockets import SocketCalls
 from .streams import StreamReader
-from .tls import TLSProtocol
 from .transport import DatagramTransport, RarePaths, Transport
 
 T = TypeVar("T")
@@ -279,7 +279,7 @@ class Reactor(SocketCalls, loop.Loop, SelectorEventLoop):
         if not getattr(transport, "_start_tls_compatible", False):
             raise TypeError(f"transport {transport!r} is not supported by start_tls()")
         done = self.create_future()
-        secured = TLSProtocol(
+        secured = tls.protocol(
             self,
             protocol,
             sslcontext,
@@ -321,7 +321,7 @@ class Reactor(SocketCalls, loop.Loop, SelectorEventLoop):
         context: Context | None = None,
         **timeouts: Any,
     ) -> Any:
-        secured = TLSProtocol(
+        secured = tls.protocol(
             self, protocol, sslcontext, waiter, server_side, server_hostname, **timeouts
         )
         self._make_socket_transport(rawsock, secured, extra=extra, server=server, context=context)
@@ -342,7 +342,7 @@ class Reactor(SocketCalls, loop.Loop, SelectorEventLoop):
         if sslcontext is not None:
 
             def factory() -> Any:
-                return TLSProtocol(
+                return tls.protocol(
                     self,
                     protocol_factory(),
                     sslcontext,

@@ -78,7 +78,18 @@ def interpreter_has_tests():
 @pytest.mark.parametrize("core", CORES)
 def test_asyncio_on_a_reactor(core, module, tmp_path):
     require_tests()
-    complaints = [text for result in run(core, module, tmp_path) if (text := complaint(result))]
+    complain(run(core, module, tmp_path))
+
+
+@pytest.mark.parametrize("module", ["test_ssl", "test_sslproto"])
+@pytest.mark.parametrize("engine_name", ["memory", "standard"] if "compiled" in CORES else [])
+def test_asyncio_s_tls_with_the_other_engines(module, engine_name, tmp_path):
+    require_tests()
+    complain(run("compiled", module, tmp_path, CYREACTOR_TLS=engine_name))
+
+
+def complain(results):
+    complaints = [text for result in results if (text := complaint(result))]
     if complaints:
         pytest.fail("\n\n".join(complaints), pytrace=False)
 
@@ -92,12 +103,12 @@ def complaint(result):
     return "" if outcome in ("passed", "skipped") else f"{test} {outcome}\n{result['detail']}"
 
 
-def run(core, module, folder):
+def run(core, module, folder, **options):
     """The results of a module's tests, the ones that killed their process included."""
     report = folder / "report.jsonl"
     results, read = {}, 0
     while True:
-        child = start(core, module, report, folder)
+        child = start(core, module, report, folder, options)
         lines = report.read_text().splitlines() if report.exists() else []
         if child.returncode and len(lines) == read:
             pytest.fail(f"{module} cannot be run:\n{child.stderr}", pytrace=False)
@@ -112,9 +123,9 @@ def run(core, module, folder):
     return list(results.values())
 
 
-def start(core, module, report, folder):
+def start(core, module, report, folder, options):
     command = [sys.executable, str(CHILD), module, str(report)]
-    environment = {**os.environ, "CYREACTOR_BACKEND": core}
+    environment = {**os.environ, "CYREACTOR_BACKEND": core, **options}
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=600)
 
 

@@ -8,6 +8,9 @@ import ssl
 from pathlib import Path
 
 import pytest
+from tls_kit import Peer
+
+pytestmark = pytest.mark.usefixtures("engine")
 
 CERTIFICATE = Path(__file__).parents[1] / "certificates" / "localhost.pem"
 
@@ -22,38 +25,6 @@ def server_side():
 @pytest.fixture(scope="module")
 def client_side():
     return ssl.create_default_context(cafile=CERTIFICATE)
-
-
-class Engine:
-    """A TLS client without I/O of its own, on a socket that does not block."""
-
-    def __init__(self, context, sock):
-        self.sock = sock
-        self.incoming, self.outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-        self.tls = context.wrap_bio(self.incoming, self.outgoing, server_hostname="localhost")
-        sock.setblocking(False)
-
-    async def do(self, call, first=b""):
-        """Call until it has what it needs; ``first`` goes before the first bytes, in the same packet."""
-        loop = asyncio.get_running_loop()
-        while True:
-            try:
-                result = call()
-            except ssl.SSLWantReadError:
-                result = None
-            if data := first + self.outgoing.read():
-                await loop.sock_sendall(self.sock, data)
-                first = b""
-            if result is not None:
-                return result
-            received = await loop.sock_recv(self.sock, 65536)
-            if not received:
-                raise ConnectionResetError
-            self.incoming.write(received)
-
-    def handshake(self):
-        self.tls.do_handshake()
-        return True
 
 
 async def echo(reader, writer):
@@ -108,7 +79,7 @@ def test_tls_later_on_both_sides(core, play, server_side, client_side):
 def test_what_was_read_too_far_begins_the_handshake(core, play, server_side, client_side, limit):
     async def scenario():
         ours, theirs = socket.socketpair()
-        peer = Engine(client_side, theirs)
+        peer = Peer(client_side, theirs)
         reader, writer = await core.open_connection(sock=ours, limit=limit)
         shaking = asyncio.ensure_future(peer.do(peer.handshake, first=b"last plain line\n"))
         assert await reader.readline() == b"last plain line\n"
@@ -133,7 +104,7 @@ def test_plain_lines_in_front_of_the_handshake_are_not_taken_for_secret_ones(
     async def scenario():
         asyncio.get_running_loop().set_exception_handler(lambda *report: None)
         ours, theirs = socket.socketpair()
-        peer = Engine(client_side, theirs)
+        peer = Peer(client_side, theirs)
         reader, writer = await core.open_connection(sock=ours)
         shaking = asyncio.ensure_future(peer.do(peer.handshake, first=b"STARTTLS\nRCPT TO:<me>\n"))
         assert await reader.readline() == b"STARTTLS\n"

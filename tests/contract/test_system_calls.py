@@ -19,6 +19,8 @@ ROWS = [
     "16 pipelined HTTP requests",
     "add_reader echo",
     "reading paused within a callback",
+    "TLS echo",
+    "TLS response in two writes",
 ]
 
 

@@ -1,4 +1,4 @@
-"""TLS: the standard library's engine on this loop's connections."""
+"""TLS on this loop's connections, with each engine that there is."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 from streams_kit import Recorder, until
+
+pytestmark = pytest.mark.usefixtures("engine")
 
 CERTIFICATE = Path(__file__).parents[1] / "certificates" / "localhost.pem"
 

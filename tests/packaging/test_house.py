@@ -129,9 +129,9 @@ MAKING = {"__new__", "__init__", "__reduce_cython__", "__setstate_cython__"}
 # What comes with __eq__ in Cython.
 ORDERING = {"__lt__", "__le__", "__gt__", "__ge__"}
 
-# The pure core has asyncio's own handles, and Python's own coroutines.
+# The pure core has asyncio's own handles and TLS, and Python's own coroutines.
 ONLY_COMPILED = {"Arena", "Kind", "Reading"}
-WITHOUT_TWIN = ("handles",)
+WITHOUT_TWIN = ("handles", "tls", "tls_direct", "tls_engine")
 SELECTOR = {"get_key"}
 FROM_ASYNCIO = {"call_soon", "call_soon_threadsafe", "set_debug", "stop", "_add_callback", "_write_to_self"}
 

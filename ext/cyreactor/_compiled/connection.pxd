@@ -38,8 +38,12 @@ cdef class Connection(Endpoint):
     cdef bint holds(self) except -1
     cdef int after_write(self) except -1
     cdef bint leaves_at_once(self, object data) except -1
+    cdef int submit(self, bytes piece) except -1
     cdef int send_buffer(self, object data) except -1
     cdef int send_now(self, bytes piece, const char* start, Py_ssize_t size) except -1
     cdef Py_ssize_t transmit(self) noexcept
     cdef int advance(self, Py_ssize_t count) except -1
     cdef int write_failed(self) except -1
+
+
+cdef Sink make_sink(object transport, object protocol)

@@ -242,12 +242,14 @@ cdef class Connection(Endpoint):
         """Send bytes; never blocks. A mutable buffer may be changed as soon as this returns."""
         if type(data) is not bytes and self.leaves_at_once(data):
             self.send_buffer(data)
-            return
-        cdef bytes piece = data if type(data) is bytes else as_bytes(data)
+        else:
+            self.submit(data if type(data) is bytes else as_bytes(data))
+
+    cdef int submit(self, bytes piece) except -1:
         if self.eof_written or self.emptied is not None:
             self.check_write("write")
         if PyBytes_GET_SIZE(piece) == 0:
-            return
+            return 0
         if not self.writable():
             self._write_lost()
         elif not self.holds() and self.queued == 0:
@@ -255,6 +257,7 @@ cdef class Connection(Endpoint):
         else:
             self.enqueue(piece, 0)
             self.after_write()
+        return 0
 
     cdef bint leaves_at_once(self, data) except -1:
         """Whether of a mutable buffer only what the kernel does not take has to be copied."""
@@ -487,10 +490,10 @@ cdef object own_address(int fd):
     return from_sockaddr(&address, size)
 
 
-cdef Sink make_sink(Connection connection, object protocol):
+cdef Sink make_sink(object transport, object protocol):
     get_sink = getattr(protocol, "get_sink", None)
     if get_sink is not None:
-        sink = get_sink(connection)
+        sink = get_sink(transport)
         if isinstance(sink, Sink):
             return sink
     if isinstance(protocol, asyncio.BufferedProtocol):

@@ -1,0 +1,4 @@
+import ssl
+
+class Engine:
+    def __init__(self, sslobj: ssl.SSLObject, incoming: ssl.MemoryBIO, outgoing: ssl.MemoryBIO) -> None: ...
