@@ -35,7 +35,7 @@ from ..limits import (
 from .endpoint import CLOSED, CLOSING, OPEN, Endpoint, as_bytes
 
 AF_UNIX = getattr(socket, "AF_UNIX", None)  # not on Windows
-MSG_TRUNC = int(socket.MSG_TRUNC)  # a plain number: an enum's & is a hundred times as dear
+MSG_TRUNC = int(getattr(socket, "MSG_TRUNC", 0))  # a plain number: an enum's & is a hundred times as dear
 
 # Linux's, which the socket module does not name.
 UDP_SEGMENT, UDP_GRO = 103, 104
