@@ -76,6 +76,10 @@ TLS_AT_ONCE = 256 * 1024
 # Pieces handed to one sendmsg; Linux refuses more than 1024 (UIO_MAXIOV).
 PIECES_PER_SEND = 256
 
+# Bytes offered to one system call where Python copies them all first: PyPy does with views and with several
+# pieces, and without sendmsg there is no other way. What the kernel does not take is copied again.
+COPIED_AT_ONCE = 256 * 1024
+
 # Seconds a poll may block: longer waits are cut, which the caller cannot tell from a wake-up.
 LONGEST_WAIT = 24 * 3600.0
 

@@ -13,17 +13,21 @@ from __future__ import annotations
 import asyncio
 import errno
 import socket
+import sys
 from asyncio import base_events
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any
 
 from ._backend import loop
-from .limits import FULL_BACKLOG_DELAY
+from .limits import COPIED_AT_ONCE, FULL_BACKLOG_DELAY
 
 if TYPE_CHECKING:
     Loop = loop.Loop
 else:
     Loop = object  # at run time the core's is mixed in
+
+# Bytes offered to one system call.
+AT_ONCE = sys.maxsize if sys.implementation.name == "cpython" else COPIED_AT_ONCE
 
 
 class SocketCalls(Loop):
@@ -54,7 +58,7 @@ class SocketCalls(Loop):
         with memoryview(data) as whole, whole.cast("B") as octets:
             sent = 0
             while True:
-                with octets[sent:] as rest:
+                with octets[sent : sent + AT_ONCE] as rest:
                     sent += await self._write(sock, "send", rest)
                 if sent == len(octets):
                     return

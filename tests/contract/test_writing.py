@@ -66,6 +66,18 @@ def test_many_pieces_of_all_sizes_arrive_in_order(reactor, wires):
     assert drain(reactor, peer, len(whole)) == whole
 
 
+@pytest.mark.parametrize("core", ["pure"], indirect=True)
+def test_where_python_copies_what_it_sends_it_offers_a_little_at_a_time(core, reactor, wires, monkeypatch):
+    """As on PyPy, and on Windows; the rest would be copied again and again."""
+    monkeypatch.setattr(core._backend.connection, "GATHERS", False)
+    protocol, peer = wires.attach()
+    pieces = [bytes([i]) * size for i, size in enumerate((10, 300_000, 1, 600_000, 500))]
+    protocol.transport.writelines(pieces)
+    assert len(protocol.transport._copied()) == core.limits.COPIED_AT_ONCE
+    whole = b"".join(pieces)
+    assert drain(reactor, peer, len(whole)) == whole
+
+
 def test_a_mutable_piece_of_writelines_may_change_afterwards(reactor, wires):
     protocol, peer = wires.attach()
     data = bytearray(b"a" * BIG)

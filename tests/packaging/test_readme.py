@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 from command_line import environment
@@ -44,7 +45,7 @@ def connect(port):
         try:
             return socket.create_connection(("127.0.0.1", port), timeout=5)
         except ConnectionRefusedError:
-            signal.sigtimedwait([], 0.05)
+            time.sleep(0.05)
     raise AssertionError("the example does not listen")
 
 

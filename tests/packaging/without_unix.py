@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib.machinery
+import mimetypes  # noqa: F401  # asks sys.platform, and PyPy would have what it asks for
 import os
 import selectors
 import signal

@@ -25,7 +25,8 @@ cdef class Scheduler:
         return 0
 
 
-# A handle of the freelist does not count as new for the garbage collector: a thousand under way cost no collection.
+# A handle of the freelist does not count as new for the garbage collector: a thousand under way cost no
+# collection.
 @cython.freelist(1024)
 cdef class Handle:
     """A scheduled call, as ``asyncio.Handle``."""

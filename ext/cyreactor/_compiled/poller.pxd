@@ -28,11 +28,13 @@ cdef class Poller:
     cdef bint sleeping               # the next thread that leaves something to do must wake the poller
     cdef object arena                # what datagrams are read into, see datagram.Arena; None until one is
     cdef char* scratch               # lent to one sink at a time, from reserve to commit
+    cdef char* second                # as much again, NULL until it is asked for
     cdef uint64_t iteration          # flushes so far: tells two writes of one iteration
 
     cdef int watch(self, Watcher watcher, uint32_t interest) except -1
     cdef int unwatch(self, Watcher watcher) except -1
     cdef int forget(self, Watcher watcher) except -1
+    cdef char* lend(self) except NULL
     cdef int hold(self, Watcher watcher) except -1
     cpdef int flush(self) except -1
     cdef int wait(self, double timeout) except -1

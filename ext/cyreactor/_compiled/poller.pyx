@@ -70,6 +70,7 @@ cdef class Poller:
         close_all(self.epoll, self.waker)
         PyMem_Free(self.events)
         PyMem_Free(self.scratch)
+        PyMem_Free(self.second)
 
     @property
     def backend(self):
@@ -139,6 +140,14 @@ cdef class Poller:
             if self.watchers[watcher.fd] is watcher:
                 self.watchers[watcher.fd] = None
         return 0
+
+    cdef char* lend(self) except NULL:
+        """As much memory as `scratch` once more, for what is made of what was read, until the next callback."""
+        if self.second == NULL:
+            self.second = <char*> PyMem_Malloc(READ_SIZE)
+            if self.second == NULL:
+                raise MemoryError
+        return self.second
 
     cdef int hold(self, Watcher watcher) except -1:
         self.held.append(watcher)

@@ -18,7 +18,7 @@ from collections.abc import Callable
 from itertools import islice
 from typing import Any
 
-from ..limits import COALESCE_AFTER, COALESCE_MEMORY, PIECES_PER_SEND
+from ..limits import COALESCE_AFTER, COALESCE_MEMORY, COPIED_AT_ONCE, PIECES_PER_SEND
 from .endpoint import CLOSING, OPEN, Endpoint, as_bytes
 from .sink import BufferedSink, ProtocolSink, Sink
 
@@ -27,6 +27,9 @@ SERVER_KNOWS_TRANSPORTS = sys.version_info >= (3, 13)
 
 # Of a connection without a protocol.
 NO_SINK = Sink()
+
+# Whether views and several pieces reach the kernel without being copied.
+GATHERS = hasattr(socket.socket, "sendmsg") and sys.implementation.name == "cpython"
 
 
 def _nothing(limit: int) -> bytes:
@@ -372,13 +375,23 @@ class Connection(Endpoint):
 
     def _transmit(self) -> int:
         """One system call for as much of the queue as one may carry."""
+        if not GATHERS:
+            return self.sock.send(self._copied())
         first: Any = self.queue[0]
         if self.sent:
             first = memoryview(first)[self.sent :]
-        pieces = [first, *islice(self.queue, 1, PIECES_PER_SEND)]
-        if hasattr(self.sock, "sendmsg"):
-            return self.sock.sendmsg(pieces)
-        return self.sock.send(b"".join(pieces))
+        return self.sock.sendmsg([first, *islice(self.queue, 1, PIECES_PER_SEND)])
+
+    def _copied(self) -> bytes:
+        """The beginning of the queue in one piece."""
+        pieces, room, start = [], COPIED_AT_ONCE, self.sent
+        for piece in islice(self.queue, PIECES_PER_SEND):
+            pieces.append(piece[start : start + room])
+            room -= len(pieces[-1])
+            start = 0
+            if not room:
+                break
+        return b"".join(pieces)
 
     def _advance(self, count: int) -> None:
         """Some of the queue left, not all."""
