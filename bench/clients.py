@@ -9,7 +9,7 @@ import contextlib
 import socket
 import ssl
 
-TIMEOUT = 30
+TIMEOUT = 10
 
 
 @contextlib.contextmanager
