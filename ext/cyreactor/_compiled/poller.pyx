@@ -142,7 +142,7 @@ cdef class Poller:
         return 0
 
     cdef char* lend(self) except NULL:
-        """As much memory as `scratch` once more, for what is made of what was read, until the next callback."""
+        """As much memory as `scratch` once more, for what is made of it, until the next callback."""
         if self.second == NULL:
             self.second = <char*> PyMem_Malloc(READ_SIZE)
             if self.second == NULL:
