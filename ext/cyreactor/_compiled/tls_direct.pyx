@@ -324,6 +324,7 @@ cdef bint find() except -1:
 cdef int take(object address) except -1:
     global kind
     cdef uintptr_t* slots = <uintptr_t*> &openssl
+    assert len(NAMES) * sizeof(uintptr_t) == sizeof(Library)
     for index, name in enumerate(NAMES):
         slots[index] = address(name)
     kind = openssl.BIO_meth_new(openssl.BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, b"cyreactor")
