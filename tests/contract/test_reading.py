@@ -222,6 +222,22 @@ async def switch(transport, factory):
     transport.set_protocol(factory())
 
 
+@pytest.mark.parametrize("within", [True, False], ids=["in a callback", "outside"])
+def test_a_protocol_that_is_set_once_more_goes_on(core, reactor, wires, within):
+    class Again(recording_lines(core)):
+        def message_received(self, message):
+            super().message_received(message)
+            if within:
+                self.transport.set_protocol(self)
+
+    protocol, peer = wires.attach(Again)
+    peer.send(b"1\n2\n3")
+    step_until(reactor, lambda: protocol.calls == [b"1", b"2"])
+    protocol.transport.set_protocol(protocol)
+    peer.send(b"\n4\n")
+    step_until(reactor, lambda: protocol.calls == [b"1", b"2", b"3", b"4"])
+
+
 def test_the_end_of_the_stream_is_read_once(reactor, wires):
     protocol, peer = wires.attach(HalfOpen)
     peer.shutdown(socket.SHUT_WR)

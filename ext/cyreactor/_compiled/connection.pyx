@@ -225,7 +225,7 @@ cdef class Connection(Endpoint):
         self.protocol = protocol
         self.sink = make_sink(self, protocol)
         self.sink.halted = self.paused or self.state > OPEN
-        if former is NO_SINK:
+        if former is NO_SINK or former is self.sink:
             return
         former.halted = True
         if self.former is None:  # it may be calling us: it gives its rest at the end of the dispatch

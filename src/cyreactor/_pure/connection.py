@@ -223,7 +223,7 @@ class Connection(Endpoint):
         self.sink = _make_sink(self, protocol)
         self.sink.halted = self.paused or self.state > OPEN
         self.receive = self.sink.reader(self.sock)
-        if former is NO_SINK:
+        if former is NO_SINK or former is self.sink:
             return
         former.halted = True
         if self.former is None:  # it may be calling us: it gives its rest at the end of the dispatch
