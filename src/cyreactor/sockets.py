@@ -55,8 +55,12 @@ class SocketCalls(Loop):
         return connection, address
 
     async def sock_sendall(self, sock: socket.socket, data: Any) -> None:
+        sent = 0
+        if type(data) is bytes and len(data) <= AT_ONCE:
+            sent = await self._write(sock, "send", data)
+            if sent == len(data):  # as is most often the case
+                return
         with memoryview(data) as whole, whole.cast("B") as octets:
-            sent = 0
             while True:
                 with octets[sent : sent + AT_ONCE] as rest:
                     sent += await self._write(sock, "send", rest)

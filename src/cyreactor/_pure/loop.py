@@ -304,10 +304,11 @@ class Loop(EventLoop):
         poller = self._poller
         if poller.held:
             poller.flush()
-        if self._looks_away():
+        if self._ready and self._looks_away():
             poller.iteration += 1
             events: Ready = []
         else:
+            self._unpolled = 0
             events = poller.wait(0 if self._ready else self._patience(longest))
         ready = len(self._ready)
         due = self._expire() if self._timers else 0
@@ -328,8 +329,7 @@ class Loop(EventLoop):
     def _looks_away(self) -> bool:
         """Whether what is ready runs first: a bounded number of callbacks between two looks at the kernel."""
         count = len(self._ready)
-        if not count or self._stopping or self._unpolled + count > CALLBACKS_PER_POLL:
-            self._unpolled = 0
+        if self._stopping or self._unpolled + count > CALLBACKS_PER_POLL:
             return False
         self._unpolled += count
         return True
