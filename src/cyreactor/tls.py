@@ -58,7 +58,7 @@ else:
 State = sslproto.SSLProtocolState
 
 
-class TLSTransport(AppTransport):
+class SSLTransport(AppTransport):  # programs look for "ssl" in the name
     """What the application's protocol writes to."""
 
     def _end(self, exc: BaseException) -> None:
@@ -76,7 +76,7 @@ class TLSProtocol(Engine):
     transport says which it was, from ``eof_received`` on.
     """
 
-    transport_class: type[Any] = TLSTransport
+    transport_class: type[Any] = SSLTransport
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -112,14 +112,14 @@ class TLSProtocol(Engine):
 def _compile(engine: Any) -> type[TLSProtocol]:
     """The protocol whose reads and writes are compiled, with that engine."""
 
-    class CompiledTransport(_backend.tls.Writing, TLSTransport):  # type: ignore[misc]
+    class CompiledSSLTransport(_backend.tls.Writing, SSLTransport):  # type: ignore[misc]
         """What the application's protocol writes to, with the compiled write."""
 
     class CompiledTLSProtocol(_backend.tls.Secured, TLSProtocol):  # type: ignore[misc]
         """The ends of a connection; what is between them is the base's."""
 
         max_size = 4096  # of memory that only a transport of somebody else's would fill
-        transport_class = CompiledTransport
+        transport_class = CompiledSSLTransport
 
         def __init__(self, *args: Any, **options: Any) -> None:
             super().__init__(*args, **options)

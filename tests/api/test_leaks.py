@@ -151,6 +151,7 @@ async def cancelled_sock_calls():
         sending = asyncio.ensure_future(loop.sock_sendall(ours, b"x" * 2_000_000))
         await asyncio.sleep(0)
         await give_up(sending)
+        await asyncio.sleep(0.001)  # the loop sees what has come, whose calls it then forgets
 
 
 class Datagrams(asyncio.DatagramProtocol):
