@@ -42,7 +42,7 @@ async def uvicorn():
     running = asyncio.ensure_future(server.serve())
     while not server.started:
         await asyncio.sleep(0.01)
-    await announce(server.servers[0])
+    await announce(server.servers[0].sockets[0].getsockname()[1])
     await running
 
 
@@ -58,7 +58,7 @@ async def aiohttp():
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()
-    await announce(site._server)
+    await announce(site._server.sockets[0].getsockname()[1])
 
 
 async def asyncpg(port, seconds):

@@ -169,7 +169,7 @@ def main():
 def cell(count, *which):
     try:
         return "/".join(f"{number:.2g}" for number in count(*which))
-    except OSError:
+    except (OSError, RuntimeError):  # or it did not even start
         return "no answer"
 
 
