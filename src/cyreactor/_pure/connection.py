@@ -241,7 +241,8 @@ class Connection(Endpoint):
         if type(data) is not bytes and self._leaves_at_once(data):
             if not self.dispatching:
                 self._holds()  # it counts as a write
-            self._send_now(memoryview(data).cast("B"))
+            with memoryview(data) as view, view.cast("B") as octets:  # its owner may resize it afterwards
+                self._send_now(octets)
             return
         piece = data if type(data) is bytes else as_bytes(data)
         if self.eof_written or self.emptied is not None:
@@ -264,8 +265,8 @@ class Connection(Endpoint):
             return False
         if self.queued or self.state > OPEN or self.eof_written or self.emptied is not None:
             return False
-        view = memoryview(data)
-        return view.nbytes > self.high and view.c_contiguous
+        with memoryview(data) as view:
+            return view.nbytes > self.high and view.c_contiguous
 
     def writelines(self, list_of_data: Any) -> None:
         """Send several pieces as one write."""
@@ -345,10 +346,11 @@ class Connection(Endpoint):
         if count == len(piece):
             return
         self.queued = len(piece) - count
-        if type(piece) is bytes:
-            self.sent = count
+        if isinstance(piece, memoryview):
+            with piece[count:] as rest:
+                piece = bytes(rest)
         else:
-            piece = bytes(piece[count:])
+            self.sent = count
         self.queue.append(piece)
         self.full = True
         self._want()
