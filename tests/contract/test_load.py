@@ -9,47 +9,12 @@ import threading
 import time
 
 import pytest
+from load_kit import drip, echo, half, serving
 
 
 @pytest.fixture
 def load(core):
     return importlib.import_module(f"cyreactor._{core.backend}.load")
-
-
-@contextlib.contextmanager
-def serving(handler):
-    """A blocking server, a thread for each connection; yields its port and the connections so far."""
-    listener = socket.create_server(("127.0.0.1", 0), backlog=128)
-    accepted = []
-
-    def accept():
-        with contextlib.suppress(OSError):
-            while True:
-                accepted.append(listener.accept()[0])
-                threading.Thread(target=handle, args=(accepted[-1],), daemon=True).start()
-
-    def handle(sock):
-        with contextlib.suppress(OSError), sock:
-            handler(sock)
-
-    thread = threading.Thread(target=accept, daemon=True)
-    thread.start()
-    try:
-        yield listener.getsockname()[1], accepted
-    finally:
-        listener.shutdown(socket.SHUT_RDWR)
-        listener.close()
-        thread.join()
-
-
-def echo(sock):
-    while data := sock.recv(1 << 16):
-        sock.sendall(data)
-
-
-def half(sock):
-    while data := sock.recv(1 << 16):
-        sock.sendall(data[: len(data) // 2])
 
 
 @pytest.mark.parametrize("size", [1, 1000, 3_000_000])
@@ -89,12 +54,6 @@ def test_a_latency_is_that_of_the_answer(load):
     assert 20e3 * 0.98 < latency.quantile(histogram, 0.01) < 5e6
 
 
-def drip(sock):
-    while data := sock.recv(1):
-        time.sleep(0.05)
-        sock.sendall(data)
-
-
 @pytest.mark.parametrize(
     ("handler", "size", "answer", "error", "why"),
     [
@@ -102,6 +61,7 @@ def drip(sock):
         (drip, 100, 100, TimeoutError, "too slow"),
         (echo, 2, 1, ConnectionError, "more than was expected"),
         (lambda sock: sock.recv(1), 1, 1, ConnectionError, "closed a connection"),
+        (lambda sock: sock.sendall(sock.recv(1)), 1, 2, ConnectionError, "closed a connection"),
     ],
 )
 def test_a_server_that_does_not_answer_as_expected(load, handler, size, answer, error, why):

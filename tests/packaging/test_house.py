@@ -17,7 +17,7 @@ MODULES = cyreactor._backend.MODULES
 # Who may be imported, in this order: a module imports only from rows above its own.
 LAYERS = [
     {"errors", "limits", "_seams", "_typing", "load"},
-    {"sink", "_faults", "_resp", "http_lines"},
+    {"load_tls", "sink", "_faults", "_resp", "http_lines"},
     {"intake", "poller", "http_head"},
     {"framing", "reader", "resp_encoding"},
     {"endpoint", "http_parser", "resp"},

@@ -5,10 +5,15 @@ from libc.stdint cimport int64_t, uint32_t, uint64_t
 from .syscalls cimport epoll_event, mmsghdr, sockaddr_in, iovec
 
 
+cdef enum:
+    SCRATCH = 256 * 1024
+
+
 cdef struct Flow:
     int fd                           # -1 while there is no connection
     bint waiting                     # for an answer, or for a connection
-    Py_ssize_t sent                  # bytes of the request that the kernel took
+    const char* next                 # of the request, what the kernel did not take yet
+    Py_ssize_t left                  # bytes of that
     Py_ssize_t missing               # bytes, or datagrams, of the answer that did not come yet
     int64_t started                  # when the request began, in nanoseconds
 
@@ -46,8 +51,10 @@ cdef class StreamLoad(Load):
     cdef bint reconnect              # a connection for each request
     cdef uint32_t sources            # connections so far: each is from another address
 
+    cdef int seal(self, Flow* flow) noexcept nogil
+    cdef Py_ssize_t unseal(self, Flow* flow, Py_ssize_t size) noexcept nogil
     cdef int transmit(self, Flow* flow) noexcept nogil
-    cdef int receive(self, Flow* flow) noexcept nogil
+    cdef int receive(self, Flow* flow, uint32_t ended) noexcept nogil
 
 
 cdef class DatagramLoad(Load):

@@ -2,7 +2,7 @@
 
 It runs in a process of its own and without the GIL, so that what is measured is the server. A flow
 has one request under way at a time. Descriptors are watched edge-triggered and registered once: a
-read that came back short has taken all there was.
+read that came back short has taken all there was but the end.
 
 Latencies are counted in buckets 1.6 % wide at most: below 128 ns each its own, above it 64 for
 every doubling.
@@ -51,7 +51,6 @@ cdef extern from * nogil:
 
 cdef enum:
     EVENTS = 256
-    SCRATCH = 256 * 1024
     DIRECT = 128             # latencies below have a bucket each
     PER_DOUBLING = 64
     BUCKETS = 2432           # up to a quarter of an hour
@@ -59,6 +58,7 @@ cdef enum:
     RECEIVE_BUFFER = 1024 * 1024
     SILENCE = 200            # milliseconds after which a datagram is lost
 
+cdef uint32_t ENDED = EPOLLERR | EPOLLHUP | EPOLLRDHUP   # after which a read does not wait
 cdef uint32_t LOOPBACK = 0x7f000001
 cdef uint32_t SOURCES = 0x7f010000   # 127.1.0.0 and the addresses after it
 cdef uint32_t SOURCE_COUNT = 60000
@@ -184,7 +184,7 @@ cdef class Load:
 
     cdef int watch(self, Flow* flow) noexcept nogil:
         cdef epoll_event event
-        event.events = EPOLLIN | EPOLLOUT | EPOLLET
+        event.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET
         event.data.u64 = <uint64_t> (flow - self.flows)
         if epoll_ctl(self.epoll, EPOLL_CTL_ADD, flow.fd, &event) < 0:
             return self.fail("epoll_ctl", errno)
@@ -212,7 +212,9 @@ cdef class StreamLoad(Load):
                 raise OSError(self.number, f"{self.trouble.decode()}: {os.strerror(self.number)}")
 
     cdef int begin(self, Flow* flow, int64_t time) noexcept nogil:
-        flow.started, flow.sent, flow.missing, flow.waiting = time, 0, self.answer, True
+        flow.started, flow.missing, flow.waiting = time, self.answer, True
+        if self.seal(flow) < 0:
+            return -1
         if not self.reconnect:
             return self.transmit(flow)
         if open_stream(self, flow, SOCK_NONBLOCK) < 0:
@@ -222,45 +224,58 @@ cdef class StreamLoad(Load):
     cdef int on_ready(self, Flow* flow, uint32_t events) noexcept nogil:
         cdef int problem = 0
         cdef socklen_t size = sizeof(problem)
-        if flow.waiting and flow.sent < self.size and events & (EPOLLOUT | EPOLLERR | EPOLLHUP):
-            if self.reconnect and flow.sent == 0:
+        if flow.waiting and flow.left and events & (EPOLLOUT | ENDED):
+            if self.reconnect and flow.left == self.size:
                 getsockopt(flow.fd, SOL_SOCKET, SO_ERROR, &problem, &size)
                 if problem:
                     return self.fail("connect", problem)
             if self.transmit(flow) < 0:
                 return -1
-        if events & (EPOLLIN | EPOLLERR | EPOLLHUP):
-            return self.receive(flow)
+        if events & (EPOLLIN | ENDED):
+            return self.receive(flow, events & ENDED)
         return 0
+
+    cdef int seal(self, Flow* flow) noexcept nogil:
+        """What leaves for the next request."""
+        flow.next, flow.left = self.request, self.size
+        return 0
+
+    cdef Py_ssize_t unseal(self, Flow* flow, Py_ssize_t size) noexcept nogil:
+        """How much of an answer so many bytes in `scratch` are."""
+        return size
 
     cdef int transmit(self, Flow* flow) noexcept nogil:
         cdef Py_ssize_t count
-        while flow.sent < self.size:
-            count = send(flow.fd, self.request + flow.sent, self.size - flow.sent, MSG_NOSIGNAL)
+        while flow.left:
+            count = send(flow.fd, flow.next, flow.left, MSG_NOSIGNAL)
             if count < 0:
                 return 0 if errno == EAGAIN else self.fail("send", errno)
-            flow.sent += count
+            flow.next += count
+            flow.left -= count
         return 0
 
-    cdef int receive(self, Flow* flow) noexcept nogil:
-        cdef Py_ssize_t count
+    cdef int receive(self, Flow* flow, uint32_t ended) noexcept nogil:
+        cdef Py_ssize_t count, more
         while True:
             count = recv(flow.fd, self.scratch, SCRATCH, 0)
             if count < 0:
                 return 0 if errno == EAGAIN else self.fail("recv", errno)
             if count == 0:
                 return self.fail("the server closed a connection", 0)
-            flow.missing -= count
+            more = self.unseal(flow, count)
+            if more < 0:
+                return -1
+            flow.missing -= more
             if flow.missing < 0:
                 return self.fail("the server answers more than was expected", 0)
-            if flow.missing == 0 and flow.sent == self.size:
+            if flow.waiting and flow.missing == 0 and flow.left == 0:
                 if self.reconnect:
                     close(flow.fd)
                     flow.fd = -1
                     return self.complete(flow)
                 if self.complete(flow) < 0:
                     return -1
-            if count < SCRATCH:
+            if count < SCRATCH and not ended:
                 return 0
 
 

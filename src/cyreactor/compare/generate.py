@@ -8,12 +8,10 @@ from __future__ import annotations
 import base64
 import importlib
 import socket
-import ssl
 import sys
 from json import loads
 from typing import Any
 
-from .._pure.load import Flow, StreamLoad
 from .child import in_one_line, prepare, say
 from .probe import client_context
 
@@ -23,30 +21,10 @@ try:
 except ImportError:
     load = importlib.import_module("cyreactor._pure.load")
     CORE = "pure"
-
+load_tls: Any = importlib.import_module(f"cyreactor._{CORE}.load_tls")
 
 # Idle connections after which the server is waited for; less than any backlog.
 ACCEPTED = 200
-
-
-class TLSLoad(StreamLoad):
-    """TLS connections, opened once; see ``StreamLoad``.
-
-    OpenSSL reads the socket record by record, so what it has not decrypted yet the selector still sees.
-    """
-
-    would_block = (ssl.SSLWantReadError, ssl.SSLWantWriteError)
-
-    def __init__(self, port: int, count: int, request: bytes, answer: int) -> None:
-        self.context = client_context()
-        super().__init__(port, count, request, answer)
-
-    def open(self, flow: Flow) -> None:
-        plain = socket.create_connection(self.server, 10.0)
-        plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        flow.sock = self.context.wrap_socket(plain)
-        flow.sock.setblocking(False)
-        self.watch(flow)
 
 
 class Generators:
@@ -65,7 +43,7 @@ class Generators:
         if kind == "datagram":
             self.loads[key] = load.DatagramLoad(*arguments)
         elif kind == "tls":
-            self.loads[key] = TLSLoad(*arguments)
+            self.loads[key] = load_tls.TLSLoad(*arguments, client_context())
         else:
             self.loads[key] = load.StreamLoad(*arguments, kind == "reconnect")
         return {}
