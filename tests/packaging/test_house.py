@@ -33,7 +33,7 @@ LAYERS = [
     {"http/__init__", "resp*", "server", "testing/memory", "testing/recorder"},
     {"__init__", "testing/clock", "testing/link"},
     {"testing/__init__"},
-    {"compare/__init__", "compare/options", "compare/workloads", "compare/child"},
+    {"compare/__init__", "compare/options", "compare/workloads", "compare/child", "compare/patched"},
     {"compare/inside", "compare/machine", "compare/peers", "compare/processes", "compare/servers"},
     {"compare/probe", "compare/results", "compare/schedule", "compare/threads"},
     {"compare/generate", "compare/serve", "compare/tables", "compare/targets"},

@@ -17,6 +17,7 @@ class Peer:
     name: str
     factory: str  # module:callable that makes a loop; empty where there is none
     core: str = ""  # of cyreactor
+    package: str = ""  # whose loop it is, where the factory is our own
     program: str = ""  # that echoes, instead of Python: says {"port": N}, takes its CPU as argument
 
     @property
@@ -25,7 +26,7 @@ class Peer:
 
     @property
     def module(self) -> str:
-        return self.factory.partition(":")[0]
+        return self.package or self.factory.partition(":")[0]
 
 
 PEERS = (
@@ -36,6 +37,7 @@ PEERS = (
     Peer("rloop", "rloop:new_event_loop"),
     Peer("rsloop", "rsloop:new_event_loop"),
     Peer("blazio", "blazio:new_event_loop"),
+    Peer("aiofastnet", "cyreactor.compare.patched:aiofastnet", package="aiofastnet"),
     Peer("winloop", "winloop:new_event_loop"),
     Peer("thread", ""),
 )
