@@ -28,6 +28,7 @@ COLOURS = {
     "rsloop": "#8f6bb3",
     "blazio": "#7fc8b2",
     "winloop": "#e09f3e",
+    "aiofastnet": "#2a9d8f",
     "thread": "#6c757d",
 }
 OTHERS = ("#c77dff", "#2a9d8f", "#e76f51", "#8d99ae")
