@@ -62,6 +62,7 @@ def _choose_tls(wanted: str) -> str:
     return wanted or ("standard" if backend == "pure" else "direct")
 
 
+backend: str
 backend, _core = _choose(os.environ.get("CYREACTOR_BACKEND", ""))
 tls_engine = _choose_tls(os.environ.get("CYREACTOR_TLS", ""))
 tls: Any = import_module("cyreactor._compiled.tls") if backend == "compiled" else None

@@ -10,7 +10,7 @@ replies as Python values. The types are told in ``ReplyParser`` and ``encode_rep
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from ._backend import resp as _core
 from ._backend import resp_encoding as _encoding
@@ -21,10 +21,13 @@ from .protocols import AnyFramer, FramedProtocol
 
 CommandParser = _core.CommandParser
 ReplyParser = _core.ReplyParser
-encode_command = _encoding.encode_command
-encode_commands = _encoding.encode_commands
-encode_replies = _encoding.encode_replies
-encode_reply = _encoding.encode_reply
+if TYPE_CHECKING:
+    from ._pure.resp_encoding import encode_command, encode_commands, encode_replies, encode_reply
+else:
+    encode_command = _encoding.encode_command
+    encode_commands = _encoding.encode_commands
+    encode_replies = _encoding.encode_replies
+    encode_reply = _encoding.encode_reply
 
 
 class RESPProtocol(FramedProtocol):

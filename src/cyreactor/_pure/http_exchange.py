@@ -16,9 +16,9 @@ class LastHead:
     """The head of the last usual answer of a loop: the same fields again save even looking it up."""
 
     def __init__(self) -> None:
-        self.status = 0  # what the head was made of
+        self.status: int = 0  # what the head was made of
         self.fields: object = None  # this very tuple; something that nobody has where there is no head
-        self.size = 0  # of the body
+        self.size: int = 0  # of the body
         self.head: bytes | None = None
         self.forget()
 

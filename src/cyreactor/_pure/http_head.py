@@ -7,7 +7,7 @@ parsers could read in two ways is refused, because that is what request smugglin
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, overload
+from typing import Any, ClassVar, overload
 
 from .. import _faults as faults
 from .._typing import D
@@ -73,7 +73,7 @@ class Headers(Sequence[tuple[bytes, bytes]]):
             return NotImplemented
         return self._pairs == list(other)
 
-    __hash__ = None  # type: ignore[assignment]
+    __hash__: ClassVar[None]  # type: ignore[assignment]
 
     def __repr__(self) -> str:
         return f"Headers({self._pairs!r})"
@@ -99,12 +99,12 @@ class Message:
     __slots__ = ("_options", "body", "chunked", "content_length", "headers", "trailers", "version")
 
     def __init__(self, minor: int) -> None:
-        self.version = (1, minor)
-        self.headers = Headers()
-        self.trailers = NO_HEADERS  # after a chunked body; where it is not streamed
-        self.body = b""
+        self.version: tuple[int, int] = (1, minor)
+        self.headers: Headers = Headers()
+        self.trailers: Headers = NO_HEADERS  # after a chunked body; where it is not streamed
+        self.body: bytes = b""
         self.content_length: int | None = None
-        self.chunked = False  # as the head says, also where there is no body
+        self.chunked: bool = False  # as the head says, also where there is no body
         self._options: frozenset[bytes] = frozenset()  # of Connection, lower case
 
     @property
@@ -182,8 +182,8 @@ class Request(Message):
 
     def __init__(self, method: bytes, target: bytes, minor: int) -> None:
         super().__init__(minor)
-        self.method = method.decode("ascii")
-        self.target = target.decode("ascii")
+        self.method: str = method.decode("ascii")
+        self.target: str = target.decode("ascii")
         self._host = False
         self._continue = False
         if not target.startswith(b"/") or self.method == "CONNECT":
@@ -231,8 +231,8 @@ class Response(Message):
 
     def __init__(self, minor: int, status: bytes, reason: bytes | None) -> None:
         super().__init__(minor)
-        self.status = int(status)
-        self.reason = reason or b""
+        self.status: int = int(status)
+        self.reason: bytes = reason or b""
         self._tunnel = False  # another protocol follows it
         self._endless = False  # its body lasts until the end of the connection
 

@@ -57,7 +57,7 @@ class End:
     __slots__ = ("trailers",)
 
     def __init__(self, trailers: Headers = NO_HEADERS) -> None:
-        self.trailers = trailers
+        self.trailers: Headers = trailers
 
 
 class Parser(Framer[M]):

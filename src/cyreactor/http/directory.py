@@ -63,7 +63,7 @@ class Directory:
     """
 
     def __init__(self, path: str | os.PathLike[str], *, hidden: bool = False) -> None:
-        self.root = os.path.realpath(path)
+        self.root: str = os.path.realpath(path)
         if not os.path.isdir(self.root):
             kind = NotADirectoryError if os.path.exists(self.root) else FileNotFoundError
             raise kind(f"no directory {os.fspath(path)!r}")

@@ -24,8 +24,8 @@ class Link:
         window: int,
         options: dict[str, Any],
     ) -> None:
-        self.a = MemoryTransport(a, room=window, **options)
-        self.b = MemoryTransport(b, room=window, **options)
+        self.a: MemoryTransport = MemoryTransport(a, room=window, **options)
+        self.b: MemoryTransport = MemoryTransport(b, room=window, **options)
         places = cuts if cuts is None or isinstance(cuts, int) else sorted(cuts)
         self._ways = _Way(self.a, self.b, places), _Way(self.b, self.a, places)
         self._loop = self.a._loop

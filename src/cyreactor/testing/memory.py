@@ -57,8 +57,8 @@ class MemoryTransport(asyncio.Transport):
         super().__init__(extra)
         self.writes: list[bytes] = []  # as the protocol made them
         self.room = room
-        self.eof_sent = False  # write_eof was called, and everything before it left
-        self.aborted = False  # what was queued when the connection ended is lost
+        self.eof_sent: bool = False  # write_eof was called, and everything before it left
+        self.aborted: bool = False  # what was queued when the connection ended is lost
         self._loop: Any = loop or events._get_running_loop()
         self._context = contextvars.copy_context()  # entered around the callbacks
         self._state = State.OPEN

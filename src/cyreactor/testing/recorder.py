@@ -43,7 +43,7 @@ class Recorder(asyncio.Protocol):
 
     def __init__(self, *, half_open: bool = False) -> None:
         self.calls: list[Any] = []  # of Call, unless `called` writes down something else
-        self.received = b""  # all of it
+        self.received: bytes = b""  # all of it
         self.transport: Any = None
         self.half_open = half_open
 
