@@ -74,22 +74,25 @@ def interpreter_has_tests():
         return False
 
 
-@pytest.mark.parametrize("module", MODULES)
-@pytest.mark.parametrize("core", CORES)
-def test_asyncio_on_a_reactor(core, module, tmp_path):
+def cases():
+    """Each module on each core, and those of TLS also with the engines that the compiled core does not choose."""
+    yield from ((core, module, {}) for core in CORES for module in MODULES)
+    if "compiled" in CORES:
+        for engine in ("memory", "standard"):
+            for module in ("test_ssl", "test_sslproto"):
+                yield "compiled", module, {"CYREACTOR_TLS": engine}
+
+
+CASES = {
+    "-".join([core, *options.values(), module]): (core, module, options) for core, module, options in cases()
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_asyncio_on_a_reactor(case, tmp_path):
     require_tests()
-    complain(run(core, module, tmp_path))
-
-
-@pytest.mark.parametrize("module", ["test_ssl", "test_sslproto"])
-@pytest.mark.parametrize("engine_name", ["memory", "standard"] if "compiled" in CORES else [])
-def test_asyncio_s_tls_with_the_other_engines(module, engine_name, tmp_path):
-    require_tests()
-    complain(run("compiled", module, tmp_path, CYREACTOR_TLS=engine_name))
-
-
-def complain(results):
-    complaints = [text for result in results if (text := complaint(result))]
+    core, module, options = CASES[case]
+    complaints = [text for result in run(core, module, tmp_path, options) if (text := complaint(result))]
     if complaints:
         pytest.fail("\n\n".join(complaints), pytrace=False)
 
@@ -103,7 +106,7 @@ def complaint(result):
     return "" if outcome in ("passed", "skipped") else f"{test} {outcome}\n{result['detail']}"
 
 
-def run(core, module, folder, **options):
+def run(core, module, folder, options):
     """The results of a module's tests, the ones that killed their process included."""
     report = folder / "report.jsonl"
     results, read = {}, 0
