@@ -75,7 +75,7 @@ def interpreter_has_tests():
 
 
 def cases():
-    """Each module on each core, and those of TLS also with the engines that the compiled core does not choose."""
+    """Each module on each core; those of TLS also with the engines that the compiled core does not choose."""
     yield from ((core, module, {}) for core in CORES for module in MODULES)
     if "compiled" in CORES:
         for engine in ("memory", "standard"):
