@@ -31,6 +31,7 @@ MODULES = (
     "connection",
     "datagram",
     "listener",
+    "descriptor",
     "loop",
 )
 
@@ -70,6 +71,7 @@ tls: Any = import_module("cyreactor._compiled.tls") if backend == "compiled" els
 if TYPE_CHECKING:
     from ._pure import connection as connection
     from ._pure import datagram as datagram
+    from ._pure import descriptor as descriptor
     from ._pure import endpoint as endpoint
     from ._pure import framing as framing
     from ._pure import http as http

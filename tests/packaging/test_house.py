@@ -20,7 +20,7 @@ LAYERS = [
     {"load_tls", "sink", "_faults", "_resp", "http_lines"},
     {"intake", "poller", "http_head"},
     {"framing", "reader", "resp_encoding"},
-    {"endpoint", "http_parser", "resp"},
+    {"endpoint", "descriptor", "http_parser", "resp"},
     {"connection", "datagram", "listener", "http"},
     {"http_exchange"},
     {"loop"},

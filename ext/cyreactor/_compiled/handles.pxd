@@ -19,6 +19,7 @@ cdef class Scheduler:
     cdef bint debugging
 
     cdef int run(self, Handle handle) except -1
+    cdef int run_watched(self, Handle handle) except -1
 
 
 cdef class Handle:

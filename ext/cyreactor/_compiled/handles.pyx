@@ -19,9 +19,14 @@ cdef class Record:
 
 
 cdef class Scheduler:
-    """What a handle needs of its loop."""
+    """What handles need of their loop."""
 
     cdef int run(self, Handle handle) except -1:
+        """Call back, and report what that raises."""
+        return 0
+
+    cdef int run_watched(self, Handle handle) except -1:
+        """The same; in debug mode say when it took long."""
         return 0
 
 

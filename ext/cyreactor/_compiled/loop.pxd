@@ -1,26 +1,10 @@
 # Scheduling: what runs next, what runs later, and what other threads want to have run.
 
-from libc.stdint cimport uint32_t, uint64_t
+from libc.stdint cimport uint64_t
 
+from .descriptor cimport Descriptor
 from .handles cimport Handle, Scheduler, TimerHandle
-from .poller cimport Poller, Watcher
-
-
-cdef class Descriptor(Watcher):
-    # A descriptor of the user's: add_reader and add_writer. Both on one number are one registration.
-    cdef Poller poller
-    cdef Loop loop
-    cdef Handle reader
-    cdef Handle writer
-    cdef object owner                    # a weak reference to the socket whose sock_ calls wait here, or None
-    cdef list readers                    # their futures
-    cdef list writers
-    cdef readonly bint readable          # a read may find something
-    cdef bint ended                      # the peer will send no more: a read never blocks again
-    cdef bint stream                     # a read of less than was asked for drains it
-    cdef int update(self) except -1
-    cdef int note(self, uint32_t events) except -1
-    cdef object wait(self, list waiting)
+from .poller cimport Poller
 
 
 cdef class Loop(Scheduler):
@@ -49,12 +33,9 @@ cdef class Loop(Scheduler):
     cdef double now(self) noexcept
     cdef double patience(self, double longest) except? -2
     cdef int run_ready(self, Py_ssize_t count) except -1
-    cdef int run_watched(self, Handle handle) except -1
     cdef int report(self, Handle handle, object exc) except -1
     cdef Handle new_handle(self, object callback, tuple args, object context)
     cdef int fill(self, Handle handle, object callback, tuple args, object context) except -1
     cdef TimerHandle schedule(self, double when, object callback, tuple args, object context, str caller)
     cdef bint post(self, Handle handle) except -1
-    cdef Handle rewatch(self, Descriptor descriptor, Handle former, Handle handle)
-    cdef bint drop(self, Descriptor descriptor, Handle former) except -1
     cdef Descriptor descriptor(self, object fileobj)

@@ -16,9 +16,7 @@ which would ask the kernel once more before 7.
 Handles, timers and mail live in Python lists, where the garbage collector sees them.
 """
 
-import socket
 import sys
-import weakref
 
 cimport cython
 from cpython.list cimport PyList_GET_ITEM
@@ -27,10 +25,10 @@ from cpython.pythread cimport PyThread_get_thread_ident
 from cpython.ref cimport Py_DECREF
 from cpython.tuple cimport PyTuple_GET_SIZE
 from libc.math cimport INFINITY
-from libc.stdint cimport uint32_t
 
+from .descriptor cimport Descriptor, as_descriptor
 from .handles cimport Handle, Record, Scheduler, TimerHandle, heap_push, heap_remove, replace
-from .poller cimport Poller, Watcher
+from .poller cimport Poller
 from .syscalls cimport *
 
 from asyncio import base_events, format_helpers
@@ -53,103 +51,6 @@ cdef Py_ssize_t CALLBACKS_PER_POLL = limits.CALLBACKS_PER_POLL
 # Since Python 3.14 what call_soon_threadsafe returns is asyncio's own: a cancel() from another thread waits
 # for the callback that it comes too late for.
 cdef object THREAD_SAFE = getattr(base_events.events, "_ThreadSafeHandle", None)
-
-
-cdef class Descriptor(Watcher):
-    """A descriptor of the user's: a handle for each direction, and the futures of ``sock_*`` calls.
-
-    For handles epoll is level-triggered. For futures alone it reports edges, and the registration
-    stays: the calls try before they wait. It is trusted as long as the socket object lives and has
-    its number, which the next call checks.
-    """
-
-    cdef int on_ready(self, uint32_t events) except -1:
-        cdef Handle reader = self.reader, writer = self.writer
-        if reader is not None and events & (EPOLLIN | EPOLLERR | EPOLLHUP):
-            if reader._cancelled:
-                self.loop._remove_reader(self.fd)
-            else:
-                self.loop.run_watched(reader)
-        if writer is not None and writer is self.writer and events & (EPOLLOUT | EPOLLERR | EPOLLHUP):
-            if writer._cancelled:
-                self.loop._remove_writer(self.fd)
-            else:
-                self.loop.run_watched(writer)
-        if self.owner is not None:
-            self.note(events)
-        return 0
-
-    cdef int update(self) except -1:
-        cdef uint32_t interest = 0
-        if self.reader is not None or self.writer is not None:
-            if self.reader is not None or self.readers:
-                interest |= EPOLLIN
-            if self.writer is not None or self.writers:
-                interest |= EPOLLOUT
-        elif self.owner is not None:
-            interest = EPOLLIN | EPOLLOUT | EPOLLPRI | EPOLLRDHUP | EPOLLET
-        if interest == 0:
-            self.poller.unwatch(self)
-        else:
-            self.poller.watch(self, interest)
-        return 0
-
-    cdef int note(self, uint32_t events) except -1:
-        if events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR):
-            self.ended = True
-        if events & EPOLLPRI:
-            self.stream = False  # the urgent mark ends a read early
-        if events & (EPOLLIN | EPOLLPRI | EPOLLRDHUP | EPOLLHUP | EPOLLERR):
-            self.readable = True
-            wake(self.readers)
-        if events & (EPOLLOUT | EPOLLHUP | EPOLLERR):
-            wake(self.writers)
-        if self.watched and (self.reader is not None or self.writer is not None):
-            try:
-                self.update()
-            except OSError:  # closed by one of the callbacks: whoever waits may meet that
-                self.poller.forget(self)
-                wake(self.readers)
-                wake(self.writers)
-        return 0
-
-    def own(self, sock):
-        """Serve the ``sock_*`` calls on this socket from now on."""
-        if self.owner is not None:  # another object of the same number: its calls look again
-            wake(self.readers)
-            wake(self.writers)
-        self.owner = weakref.ref(sock)
-        self.readers, self.writers = [], []
-        self.readable, self.ended = True, False
-        self.stream = sock.type == socket.SOCK_STREAM and sock.family in (AF_INET, AF_INET6)
-        self.poller.forget(self)  # the number may be a new file by now
-        self.update()
-
-    def serves(self, sock):
-        """Whether it waits for just this socket."""
-        return self.owner is not None and self.owner() is sock
-
-    def took(self, count, wanted):
-        """A read found that much."""
-        if 0 < count < wanted and self.stream and not self.ended:
-            self.readable = False
-
-    def wait_readable(self):
-        """A future for when a read may find something."""
-        self.readable = self.ended
-        return self.wait(self.readers)
-
-    def wait_writable(self):
-        """A future for when a write may find room."""
-        return self.wait(self.writers)
-
-    cdef object wait(self, list waiting):
-        future = self.loop.create_future()
-        waiting[:] = [other for other in waiting if not other.done()]
-        waiting.append(future)
-        if self.reader is not None or self.writer is not None:
-            self.update()
-        return future
 
 
 cdef class Loop(Scheduler):
@@ -525,48 +426,17 @@ cdef class Loop(Scheduler):
 
     def _add_reader(self, fd, callback, *args):
         self._check_closed()
-        cdef Descriptor descriptor = self.descriptor(fd)
-        cdef Handle former = descriptor.reader
-        descriptor.reader = self.new_handle(callback, args, None)
-        return self.rewatch(descriptor, former, descriptor.reader)
+        return self.descriptor(fd).read_by(self.new_handle(callback, args, None))
 
     def _add_writer(self, fd, callback, *args):
         self._check_closed()
-        cdef Descriptor descriptor = self.descriptor(fd)
-        cdef Handle former = descriptor.writer
-        descriptor.writer = self.new_handle(callback, args, None)
-        return self.rewatch(descriptor, former, descriptor.writer)
-
-    cdef Handle rewatch(self, Descriptor descriptor, Handle former, Handle handle):
-        if former is not None:
-            former.cancel()
-        # The number may be a new file by now: only the kernel knows.
-        self._poller.forget(descriptor)
-        descriptor.update()
-        return handle
+        return self.descriptor(fd).written_by(self.new_handle(callback, args, None))
 
     def _remove_reader(self, fd):
-        if self.closed:
-            return False
-        cdef Descriptor descriptor = self.descriptor(fd)
-        cdef Handle former = descriptor.reader
-        descriptor.reader = None
-        return self.drop(descriptor, former)
+        return not self.closed and self.descriptor(fd).read_by_none()
 
     def _remove_writer(self, fd):
-        if self.closed:
-            return False
-        cdef Descriptor descriptor = self.descriptor(fd)
-        cdef Handle former = descriptor.writer
-        descriptor.writer = None
-        return self.drop(descriptor, former)
-
-    cdef bint drop(self, Descriptor descriptor, Handle former) except -1:
-        if former is None:
-            return False
-        former.cancel()
-        descriptor.update()
-        return True
+        return not self.closed and self.descriptor(fd).written_by_none()
 
 
 cdef double monotonic() noexcept:
@@ -584,24 +454,3 @@ cdef PyObject* call(object callback, tuple args) noexcept:
 cdef int propagate() except -1:
     """Turn the error that a C call left behind into an exception."""
     return -1
-
-
-cdef int wake(list waiting) except -1:
-    for future in waiting:
-        if not future.done():
-            future.set_result(None)
-    waiting.clear()
-    return 0
-
-
-cdef int as_descriptor(object fileobj) except -1:
-    if isinstance(fileobj, int):
-        fd = fileobj
-    else:
-        try:
-            fd = int(fileobj.fileno())
-        except (AttributeError, TypeError, ValueError):
-            raise ValueError(f"Invalid file object: {fileobj!r}") from None
-    if fd < 0:
-        raise ValueError(f"Invalid file descriptor: {fd}")
-    return fd

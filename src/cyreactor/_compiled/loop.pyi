@@ -5,18 +5,10 @@ from contextvars import Context
 from typing import Any, TypeVarTuple
 
 from .._seams import EventLoop
-from .poller import Poller, Watcher
+from .descriptor import Descriptor
+from .poller import Poller
 
 Ts = TypeVarTuple("Ts")
-
-class Descriptor(Watcher):
-    @property
-    def readable(self) -> bool: ...
-    def own(self, sock: socket.socket) -> None: ...
-    def serves(self, sock: socket.socket) -> bool: ...
-    def took(self, count: int, wanted: int) -> None: ...
-    def wait_readable(self) -> asyncio.Future[None]: ...
-    def wait_writable(self) -> asyncio.Future[None]: ...
 
 class Loop(EventLoop):
     _driven: bool
