@@ -33,6 +33,7 @@ MODULES = (
     "listener",
     "descriptor",
     "loop",
+    "sock_calls",
 )
 
 TLS_ENGINES = ("direct", "memory", "standard")
@@ -87,5 +88,6 @@ if TYPE_CHECKING:
     from ._pure import resp as resp
     from ._pure import resp_encoding as resp_encoding
     from ._pure import sink as sink
+    from ._pure import sock_calls as sock_calls
 else:
     globals().update(_core)

@@ -79,6 +79,7 @@ PIECES_PER_SEND = 256
 # Bytes offered to one system call where Python copies them all first: PyPy does with views and with several
 # pieces, and without sendmsg there is no other way. What the kernel does not take is copied again.
 COPIED_AT_ONCE = 256 * 1024
+AT_ONCE = sys.maxsize if sys.implementation.name == "cpython" else COPIED_AT_ONCE
 
 # Seconds a poll may block: longer waits are cut, which the caller cannot tell from a wake-up.
 LONGEST_WAIT = 24 * 3600.0

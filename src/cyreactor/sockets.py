@@ -13,28 +13,24 @@ from __future__ import annotations
 import asyncio
 import errno
 import socket
-import sys
 from asyncio import base_events
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any
 
-from ._backend import loop
-from .limits import COPIED_AT_ONCE, FULL_BACKLOG_DELAY
+from ._backend import loop, sock_calls
+from .limits import AT_ONCE, FULL_BACKLOG_DELAY
 
 if TYPE_CHECKING:
     Loop = loop.Loop
 else:
     Loop = object  # at run time the core's is mixed in
 
-# Bytes offered to one system call.
-AT_ONCE = sys.maxsize if sys.implementation.name == "cpython" else COPIED_AT_ONCE
-
 
 class SocketCalls(Loop):
     """See ``asyncio.AbstractEventLoop.sock_recv`` and its neighbours; arguments and errors are theirs."""
 
-    def sock_recv(self, sock: socket.socket, n: int) -> Coroutine[Any, Any, bytes]:
-        return self._read(sock, n, "recv", n)
+    sock_recv = sock_calls.sock_recv  # type: ignore[assignment]  # of n: the documentation says nbytes
+    sock_sendall = sock_calls.sock_sendall
 
     def sock_recv_into(self, sock: socket.socket, buf: Any) -> Coroutine[Any, Any, int]:
         with memoryview(buf) as view:
@@ -53,19 +49,6 @@ class SocketCalls(Loop):
         connection, address = await self._read(sock, -1, "accept")
         connection.setblocking(False)
         return connection, address
-
-    async def sock_sendall(self, sock: socket.socket, data: Any) -> None:
-        sent = 0
-        if type(data) is bytes and len(data) <= AT_ONCE:
-            sent = await self._write(sock, "send", data)
-            if sent == len(data):  # as is most often the case
-                return
-        with memoryview(data) as whole, whole.cast("B") as octets:
-            while True:
-                with octets[sent : sent + AT_ONCE] as rest:
-                    sent += await self._write(sock, "send", rest)
-                if sent == len(octets):
-                    return
 
     def sock_sendto(self, sock: socket.socket, data: Any, address: Any) -> Coroutine[Any, Any, int]:
         return self._write(sock, "sendto", data, address)
@@ -120,6 +103,15 @@ class SocketCalls(Loop):
                         readiness.took(found if isinstance(found, int) else len(found), wanted)
                     return found
             await (self._readiness(sock) or self._watch_socket(sock)).wait_readable()
+
+    async def _send_rest(self, sock: socket.socket, data: Any, sent: int) -> None:
+        """Send what is left after the first so many bytes."""
+        with memoryview(data) as whole, whole.cast("B") as octets:
+            while True:
+                with octets[sent : sent + AT_ONCE] as rest:
+                    sent += await self._write(sock, "send", rest)
+                if sent == len(octets):
+                    return
 
     async def _write(self, sock: socket.socket, write: str, *args: Any) -> Any:
         self._check_socket(sock)

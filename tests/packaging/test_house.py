@@ -24,6 +24,7 @@ LAYERS = [
     {"connection", "datagram", "listener", "http"},
     {"http_exchange"},
     {"loop"},
+    {"sock_calls"},
     {"_backend"},
     {"framing*", "http/parsers", "sockets", "streams", "tls", "transport"},
     {"protocols", "reactor", "http/heads", "http/timeouts", "http/linger", "http/conditions", "http/listing"},
@@ -133,7 +134,8 @@ ORDERING = {"__lt__", "__le__", "__gt__", "__ge__"}
 ONLY_COMPILED = {"Arena", "Kind", "Reading"}
 WITHOUT_TWIN = ("handles", "tls", "tls_direct", "tls_engine")
 SELECTOR = {"get_key"}
-FROM_ASYNCIO = {"call_soon", "call_soon_threadsafe", "set_debug", "stop", "_add_callback", "_write_to_self"}
+FROM_ASYNCIO = {"call_soon", "call_soon_threadsafe", "create_future", "set_debug", "stop"}
+FROM_ASYNCIO |= {"_add_callback", "_write_to_self"}
 
 
 def assigned(module, cls):

@@ -21,6 +21,10 @@ cdef class Descriptor(Watcher):
 
     cdef int update(self) except -1
     cdef int note(self, uint32_t events) except -1
+    cpdef bint serves(self, object sock) except -1
+    cpdef took(self, Py_ssize_t count, Py_ssize_t wanted)
+    cpdef wait_readable(self)
+    cpdef wait_writable(self)
     cdef object wait(self, list waiting)
     cdef Handle read_by(self, Handle handle)
     cdef Handle written_by(self, Handle handle)

@@ -78,27 +78,28 @@ cdef class Descriptor(Watcher):
         self.poller.forget(self)  # the number may be a new file by now
         self.update()
 
-    def serves(self, sock):
+    cpdef bint serves(self, sock) except -1:
         """Whether it waits for just this socket."""
         return self.owner is not None and self.owner() is sock
 
-    def took(self, count, wanted):
+    cpdef took(self, Py_ssize_t count, Py_ssize_t wanted):
         """A read found that much."""
         if 0 < count < wanted and self.stream and not self.ended:
             self.readable = False
 
-    def wait_readable(self):
+    cpdef wait_readable(self):
         """A future for when a read may find something."""
         self.readable = self.ended
         return self.wait(self.readers)
 
-    def wait_writable(self):
+    cpdef wait_writable(self):
         """A future for when a write may find room."""
         return self.wait(self.writers)
 
     cdef object wait(self, list waiting):
         future = self.loop.create_future()
-        waiting[:] = [other for other in waiting if not other.done()]
+        if waiting:
+            waiting[:] = [other for other in waiting if not other.done()]
         waiting.append(future)
         if self.reader is not None or self.writer is not None:
             self.update()

@@ -38,4 +38,5 @@ cdef class Loop(Scheduler):
     cdef int fill(self, Handle handle, object callback, tuple args, object context) except -1
     cdef TimerHandle schedule(self, double when, object callback, tuple args, object context, str caller)
     cdef bint post(self, Handle handle) except -1
+    cdef Descriptor readiness(self, object sock, int fd)
     cdef Descriptor descriptor(self, object fileobj)

@@ -31,7 +31,7 @@ from .handles cimport Handle, Record, Scheduler, TimerHandle, heap_push, heap_re
 from .poller cimport Poller
 from .syscalls cimport *
 
-from asyncio import base_events, format_helpers
+from asyncio import Future, base_events, format_helpers
 
 from cyreactor import limits
 
@@ -141,6 +141,10 @@ cdef class Loop(Scheduler):
             self.push(self.new_handle(handle._run, (), None))
 
     # --- scheduling ---
+
+    def create_future(self):
+        """See ``asyncio.loop.create_future``."""
+        return Future(loop=self)
 
     def time(self):
         """The loop's clock, in seconds: CLOCK_MONOTONIC, as ``time.monotonic``."""
@@ -403,8 +407,11 @@ cdef class Loop(Scheduler):
 
     def _readiness(self, sock):
         """What ``sock_*`` calls on this socket wait at; None where none has waited yet."""
-        watcher = self._poller.watcher(sock.fileno())
-        return watcher if isinstance(watcher, Descriptor) and watcher.serves(sock) else None
+        return self.readiness(sock, sock.fileno())
+
+    cdef Descriptor readiness(self, object sock, int fd):
+        watcher = self._poller.watcher(fd)
+        return watcher if type(watcher) is Descriptor and (<Descriptor> watcher).serves(sock) else None
 
     def _watch_socket(self, sock):
         """Have ``sock_*`` calls wait for this socket. Raises RuntimeError for one of a transport's."""

@@ -31,6 +31,7 @@ cdef class Poller:
     cdef char* second                # as much again, NULL until it is asked for
     cdef uint64_t iteration          # flushes so far: tells two writes of one iteration
 
+    cpdef watcher(self, int fd)
     cdef int watch(self, Watcher watcher, uint32_t interest) except -1
     cdef int unwatch(self, Watcher watcher) except -1
     cdef int forget(self, Watcher watcher) except -1

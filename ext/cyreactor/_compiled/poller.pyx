@@ -77,7 +77,7 @@ cdef class Poller:
         """The kernel's facility, for ``python -m cyreactor info``."""
         return "epoll_pwait2" if self.precise else "epoll_wait"
 
-    def watcher(self, int fd):
+    cpdef watcher(self, int fd):
         """Who watches the descriptor; None where nobody does."""
         return self.watchers[fd] if 0 <= fd < len(self.watchers) else None
 

@@ -59,7 +59,7 @@ cdef extern from "sys/socket.h" nogil:
     size_t CMSG_LEN(size_t size)
     size_t CMSG_SPACE(size_t size)
     int AF_INET, AF_INET6, AF_UNIX
-    int MSG_NOSIGNAL, MSG_TRUNC, SOCK_NONBLOCK, SOCK_CLOEXEC, SHUT_WR
+    int MSG_NOSIGNAL, MSG_DONTWAIT, MSG_TRUNC, SOCK_NONBLOCK, SOCK_CLOEXEC, SHUT_WR
     Py_ssize_t recv(int fd, void* buffer, size_t size, int flags)
     Py_ssize_t send(int fd, const void* buffer, size_t size, int flags)
     Py_ssize_t sendto(
