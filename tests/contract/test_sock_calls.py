@@ -271,6 +271,87 @@ def test_an_urgent_mark_is_not_the_end_of_what_came(drive):
     drive(scenario)
 
 
+class Loud(socket.socket):
+    """A socket whose class has calls of its own."""
+
+    def recv(self, *args):
+        return super().recv(*args).upper()
+
+    def send(self, data, *args):
+        return super().send(bytes(data).upper(), *args)
+
+
+def test_a_class_s_own_calls_are_the_ones_that_are_called(drive, sockets):
+    async def scenario(loop):
+        a, b = sockets
+        with Loud(fileno=os.dup(b.fileno())) as loud:
+            loud.setblocking(False)
+            await loop.sock_sendall(a, b"here")
+            assert await loop.sock_recv(loud, 100) == b"HERE"
+            await loop.sock_sendall(loud, b"there")
+            assert await loop.sock_recv(a, 100) == b"THERE"
+
+    drive(scenario)
+
+
+def test_a_wrong_argument_is_refused(drive, sockets):
+    async def scenario(loop):
+        a, _ = sockets
+        with pytest.raises(ValueError, match="negative buffersize"):
+            await loop.sock_recv(a, -1)
+        with pytest.raises(TypeError):
+            await loop.sock_recv(a, "many")
+        with pytest.raises(TypeError):
+            await loop.sock_sendall(a, "text")
+        with pytest.raises((OverflowError, MemoryError)):
+            await loop.sock_recv(a, 1 << 64)
+
+    drive(scenario)
+
+
+def test_a_call_on_a_socket_that_is_closed(drive):
+    async def scenario(loop):
+        sock = socket.socket()
+        sock.setblocking(False)
+        sock.close()
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            await loop.sock_recv(sock, 100)
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            await loop.sock_sendall(sock, b"data")
+
+    drive(scenario)
+
+
+def test_a_reset_is_an_error_of_the_call(drive, sockets):
+    async def scenario(loop):
+        a, b = socket.socketpair()
+        a.setblocking(False)
+        b.setblocking(False)
+        with a, b:
+            b.send(b"unread")
+            await loop.sock_sendall(a, b"unread")
+            b.close()
+            with pytest.raises(ConnectionError):
+                while await loop.sock_recv(a, 3):
+                    pass
+            with pytest.raises(ConnectionError):
+                await loop.sock_sendall(a, b"data")
+
+    drive(scenario)
+
+
+def test_it_is_a_coroutine_like_any_other(drive, sockets):
+    async def scenario(loop):
+        a, b = sockets
+        calls = loop.sock_recv(b, 100), loop.sock_sendall(a, b"data")
+        assert all(asyncio.iscoroutine(call) for call in calls)
+        assert await asyncio.gather(*calls) == [b"data", None]
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(loop.sock_recv(b, 100), 0.001)
+
+    drive(scenario)
+
+
 def test_nothing_asked_for_is_nothing_got(drive, sockets):
     async def scenario(loop):
         a, b = sockets
