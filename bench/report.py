@@ -47,10 +47,15 @@ BROWSER = (
 KNOWN = {workload.name: workload for workload in workloads.WORKLOADS}
 HTTP, ECHO = replace(KNOWN["http"], request=BROWSER), KNOWN["echo-1k"]
 HEADERS = "HTTP hello to a browser's 12 header fields"
+BY_CALLS = "echo 1 KiB, sock_recv and sock_sendall"
 PACKED = LINE * 100
 MORE = (
     replace(ECHO, name="echo-1k-1", title="echo 1 KiB, 1 connection", connections=1),
     replace(ECHO, name="echo-1k-200", title="echo 1 KiB, 200 connections", connections=200),
+    replace(ECHO, name="sockets", title=f"{BY_CALLS}, 10 connections", server="sockets"),
+    replace(ECHO, name="sockets-1", title=f"{BY_CALLS}, 1 connection", server="sockets", connections=1),
+    Workload("threadsafe", "call_soon_threadsafe, own thread", "threadsafe", kind="inside"),
+    Workload("tasks", "a task with one sleep(0)", "tasks", kind="inside"),
     Workload(
         "two-writes", "answer of 1 KiB in two writes", "servers:TwoWrites",
         request=b"x" * 64, answer=b"h" * 64 + b"b" * 960,

@@ -42,7 +42,25 @@ def timers(loop: asyncio.AbstractEventLoop) -> None:
         loop.call_later(30.0, nothing).cancel()
 
 
-WORK: dict[str, Callable[[asyncio.AbstractEventLoop], None]] = {"call_soon": call_soon, "timers": timers}
+def threadsafe(loop: asyncio.AbstractEventLoop) -> None:
+    """From the loop's own thread, as libraries do that do not know where they are called."""
+    for _ in range(BATCH):
+        loop.call_soon_threadsafe(nothing)
+
+
+async def breathe() -> None:
+    await asyncio.sleep(0)
+
+
+def tasks(loop: asyncio.AbstractEventLoop) -> None:
+    """Each is begun, lets the others go first, and ends."""
+    for _ in range(BATCH):
+        loop.create_task(breathe())
+
+
+WORK: dict[str, Callable[[asyncio.AbstractEventLoop], None]] = {
+    "call_soon": call_soon, "timers": timers, "threadsafe": threadsafe, "tasks": tasks,
+}  # fmt: skip
 
 
 def measure(loop: asyncio.AbstractEventLoop, name: str, seconds: float) -> tuple[int, float, float]:

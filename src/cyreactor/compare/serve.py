@@ -79,6 +79,8 @@ async def listen(specification: dict[str, Any]) -> Any:
     loop = asyncio.get_running_loop()
     if specification["kind"] == "datagram":
         return (await loop.create_datagram_endpoint(servers.Datagrams, ("127.0.0.1", 0)))[0]
+    if name == "sockets":
+        return await servers.serve_sockets()
     if name in servers.STREAMS:
         return await servers.start_streams(name, ours)(servers.readline, **options)
     factory: Callable[[], Any] = named(name) if ":" in name else servers.protocol(name, ours)

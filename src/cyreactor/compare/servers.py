@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import socket
 import struct
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from email.utils import formatdate
+from types import SimpleNamespace
 from typing import Any
 
 from .. import LengthPrefixedProtocol, start_server
@@ -137,6 +140,31 @@ class HelloByHand(Parsed, asyncio.Protocol):
         self.transport.write(self.answer.now())
         if not self.parser.should_keep_alive():
             self.transport.close()
+
+
+async def serve_sockets() -> Any:
+    """Echo without a transport: sockets of the program's own, and the loop's ``sock_*`` calls."""
+    listening = socket.create_server(("127.0.0.1", 0), backlog=1024)
+    listening.setblocking(False)
+    accepting = asyncio.create_task(accept(listening))
+    return SimpleNamespace(sockets=[listening], accepting=accepting)
+
+
+async def accept(listening: socket.socket) -> None:
+    loop, answering = asyncio.get_running_loop(), set()
+    while True:
+        sock, _ = await loop.sock_accept(listening)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        task = loop.create_task(send_back(sock))
+        answering.add(task)
+        task.add_done_callback(answering.discard)
+
+
+async def send_back(sock: socket.socket) -> None:
+    loop = asyncio.get_running_loop()
+    with sock, suppress(ConnectionError):
+        while data := await loop.sock_recv(sock, 65536):
+            await loop.sock_sendall(sock, data)
 
 
 BY_HAND: dict[str, Factory] = {"echo": Echo, "lines": Lines, "frames": Frames, "http": HelloByHand}

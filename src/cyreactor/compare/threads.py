@@ -63,7 +63,7 @@ def http(sock: socket.socket) -> None:
 
 
 HANDLERS: dict[str, Callable[[socket.socket], None]] = {
-    "echo": echo, "lines": lines, "frames": frames, "http": http,
+    "echo": echo, "sockets": echo, "lines": lines, "frames": frames, "http": http,
     "streams": readline, "own-streams": readline,
 }  # fmt: skip
 
