@@ -134,8 +134,8 @@ ORDERING = {"__lt__", "__le__", "__gt__", "__ge__"}
 ONLY_COMPILED = {"Arena", "Kind", "Reading"}
 WITHOUT_TWIN = ("handles", "tls", "tls_direct", "tls_engine")
 SELECTOR = {"get_key"}
-FROM_ASYNCIO = {"call_soon", "call_soon_threadsafe", "create_future", "set_debug", "stop"}
-FROM_ASYNCIO |= {"_add_callback", "_write_to_self"}
+FROM_ASYNCIO = {"call_soon", "call_soon_threadsafe", "create_future", "create_task", "get_debug", "set_debug"}
+FROM_ASYNCIO |= {"stop", "_add_callback", "_write_to_self"}
 
 
 def assigned(module, cls):

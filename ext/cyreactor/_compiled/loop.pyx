@@ -31,7 +31,7 @@ from .handles cimport Handle, Record, Scheduler, TimerHandle, heap_push, heap_re
 from .poller cimport Poller
 from .syscalls cimport *
 
-from asyncio import Future, base_events, format_helpers
+from asyncio import Future, Task, base_events, format_helpers
 
 from cyreactor import limits
 
@@ -145,6 +145,16 @@ cdef class Loop(Scheduler):
     def create_future(self):
         """See ``asyncio.loop.create_future``."""
         return Future(loop=self)
+
+    def create_task(self, coro, *, name=None, context=None, **others):
+        """See ``asyncio.loop.create_task``."""
+        if others or self.debugging or self.closed or self._task_factory is not None:
+            return super(Loop, self).create_task(coro, name=name, context=context, **others)
+        return Task(coro, loop=self, name=name, context=context)
+
+    def get_debug(self):
+        """See ``asyncio.loop.get_debug``: each future and each task asks."""
+        return self.debugging
 
     def time(self):
         """The loop's clock, in seconds: CLOCK_MONOTONIC, as ``time.monotonic``."""

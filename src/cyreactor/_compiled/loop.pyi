@@ -1,13 +1,14 @@
 import asyncio
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine, Generator
 from contextvars import Context
-from typing import Any, TypeVarTuple
+from typing import Any, TypeVar, TypeVarTuple
 
 from .._seams import EventLoop
 from .descriptor import Descriptor
 from .poller import Poller
 
+_T = TypeVar("_T")
 Ts = TypeVarTuple("Ts")
 
 class Loop(EventLoop):
@@ -25,6 +26,15 @@ class Loop(EventLoop):
     def _write_to_self(self) -> None: ...
     def _add_callback(self, handle: asyncio.Handle) -> None: ...
     def create_future(self) -> asyncio.Future[Any]: ...
+    def create_task(
+        self,
+        coro: Generator[Any, None, _T] | Coroutine[Any, Any, _T],
+        *,
+        name: object = None,
+        context: Context | None = None,
+        **others: Any,
+    ) -> asyncio.Task[_T]: ...
+    def get_debug(self) -> bool: ...
     def time(self) -> float: ...
     def call_soon(
         self, callback: Callable[[*Ts], object], *args: *Ts, context: Context | None = None
