@@ -12,11 +12,21 @@
 #include <sys/mman.h>
 #include <sys/select.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
 #ifndef SYS_epoll_pwait2
 #define SYS_epoll_pwait2 441
+#endif
+
+/* As the C library declares them: glibc, or musl. */
+#ifdef __GLIBC__
+typedef int flags_type;
+typedef unsigned long request_type;
+#else
+typedef unsigned int flags_type;
+typedef int request_type;
 #endif
 
 enum { RECEIVE, SEND, WAIT, CONTROL, ACCEPT, DESCRIBE, CLOSE, KINDS };
@@ -55,7 +65,7 @@ COUNTED(RECEIVE, ssize_t, recvfrom,
         (fd, data, size, flags, from, length))
 COUNTED(RECEIVE, ssize_t, recvmsg, (int fd, struct msghdr *message, int flags), (fd, message, flags))
 COUNTED(RECEIVE, int, recvmmsg,
-        (int fd, struct mmsghdr *messages, unsigned int n, int flags, struct timespec *timeout),
+        (int fd, struct mmsghdr *messages, unsigned int n, flags_type flags, struct timespec *timeout),
         (fd, messages, n, flags, timeout))
 COUNTED(RECEIVE, ssize_t, read, (int fd, void *data, size_t size), (fd, data, size))
 COUNTED(SEND, ssize_t, send, (int fd, const void *data, size_t size, int flags), (fd, data, size, flags))
@@ -63,8 +73,21 @@ COUNTED(SEND, ssize_t, sendto,
         (int fd, const void *data, size_t size, int flags, const struct sockaddr *to, socklen_t length),
         (fd, data, size, flags, to, length))
 COUNTED(SEND, ssize_t, sendmsg, (int fd, const struct msghdr *message, int flags), (fd, message, flags))
+#ifdef __GLIBC__
 COUNTED(SEND, int, sendmmsg, (int fd, struct mmsghdr *messages, unsigned int n, int flags),
         (fd, messages, n, flags))
+#else /* musl's is a sendmsg for each message, and calls its own */
+int sendmmsg(int fd, struct mmsghdr *messages, unsigned int n, unsigned int flags) {
+    unsigned int i;
+    for (i = 0; i < n; i++) {
+        ssize_t sent = sendmsg(fd, &messages[i].msg_hdr, flags);
+        if (sent < 0)
+            return i ? (int) i : -1;
+        messages[i].msg_len = sent;
+    }
+    return n;
+}
+#endif
 COUNTED(SEND, ssize_t, write, (int fd, const void *data, size_t size), (fd, data, size))
 COUNTED(SEND, ssize_t, writev, (int fd, const struct iovec *pieces, int n), (fd, pieces, n))
 COUNTED(CONTROL, int, epoll_ctl, (int epoll, int operation, int fd, struct epoll_event *event),
@@ -104,7 +127,7 @@ COUNTED(CLOSE, int, close, (int fd), (fd))
 
 COUNTED_WITH_WORD(fcntl, int)
 COUNTED_WITH_WORD(fcntl64, int)
-COUNTED_WITH_WORD(ioctl, unsigned long)
+COUNTED_WITH_WORD(ioctl, request_type)
 
 long syscall(long number, ...) {
     static long (*real)(long, ...);
@@ -118,5 +141,7 @@ long syscall(long number, ...) {
         real = (long (*)(long, ...)) dlsym(RTLD_NEXT, "syscall");
     if (number == SYS_epoll_pwait2)
         count(WAIT);
+    if (number == SYS_sendmmsg)
+        count(SEND);
     return real(number, a[0], a[1], a[2], a[3], a[4], a[5]);
 }

@@ -42,12 +42,13 @@ INSIDE = {
     "call_soon_threadsafe, loop awake": "calls while awake",
     "call_soon_threadsafe, loop asleep": "calls while asleep",
 }
-# The same for datagrams, of which so many wait when the server looks: the workload, how many there are,
-# the number of answers.
+# The same for datagrams, which wait when the server looks: the workload, their sizes, the number of answers.
+# Those of one size leave as one message, those of which each is larger than the one before do not.
 BURSTS = {
-    "burst of 16 datagrams": ("stopping", 16, 16),
-    "burst of 16 datagrams, in lists": ("stopping-lists", 16, 16),
-    "64 datagrams for one": ("volley", 1, 64),
+    "burst of 16 datagrams": ("stopping", [64] * 16, 16),
+    "burst of 16 growing datagrams": ("stopping", range(64, 80), 16),
+    "burst of 16 datagrams, in lists": ("stopping-lists", [64] * 16, 16),
+    "64 datagrams for one": ("volley", [64], 64),
 }
 TRIPS = 200
 WARM_UP = 20
@@ -66,7 +67,7 @@ def per_trip(label, row, library, folder):
 
 def per_burst(label, row, library, folder):
     """Calls per burst: receive, send, wait, control."""
-    workload, size, answers = BURSTS[row]
+    workload, sizes, answers = BURSTS[row]
     counter = Counter(library, folder)
     with (
         python_server(label, workload, **counter.environment()) as (server, port),
@@ -74,22 +75,22 @@ def per_burst(label, row, library, folder):
     ):
         client.settimeout(10)
         client.connect(("127.0.0.1", port))
-        burst(server, client, size, answers)
+        burst(server, client, sizes, answers)
         start = counter.read()
         for _ in range(TRIPS):
-            burst(server, client, 0, 0)
+            burst(server, client, [], 0)
         stopped = counter.read()  # which costs something too
         for _ in range(TRIPS):
-            burst(server, client, size, answers)
+            burst(server, client, sizes, answers)
         end = counter.read()
     return tuple((c - 2 * b + a) / TRIPS for a, b, c in zip(start, stopped, end, strict=True))[:4]
 
 
-def burst(server, client, size, answers):
+def burst(server, client, sizes, answers):
     client.send(b"stop")
     come_to_rest(server.pid, "T")
-    for _ in range(size):
-        client.send(b"x" * 64)
+    for size in sizes:
+        client.send(b"x" * size)
     os.kill(server.pid, signal.SIGCONT)
     for _ in range(answers):
         client.recv(100)

@@ -47,6 +47,7 @@ def test_a_round_trip_is_one_read_one_send_one_wait(core, syscalls, library, tmp
 # A wake-up of the pure core takes one datagram, unless the protocol takes lists.
 BURSTS = {
     "burst of 16 datagrams": {"compiled": (1, 1, 1, 0), "pure": (16, 16, 16, 0)},
+    "burst of 16 growing datagrams": {"compiled": (1, 1, 1, 0), "pure": (16, 16, 16, 0)},
     "burst of 16 datagrams, in lists": {"compiled": (1, 1, 1, 0), "pure": (16, 1, 1, 0)},
     "64 datagrams for one": {"compiled": (1, 1, 1, 0), "pure": (1, 1, 1, 0)},
 }

@@ -25,7 +25,7 @@ from cpython.mem cimport PyMem_Free, PyMem_Malloc
 from cpython.tuple cimport PyTuple_GET_ITEM
 from libc.errno cimport EAGAIN, EINTR, EINVAL, EIO, EMSGSIZE, ENOPROTOOPT, EOPNOTSUPP, errno
 from libc.stdint cimport uint16_t
-from libc.string cimport memcmp, memcpy
+from libc.string cimport memcmp, memcpy, memset
 
 from .addresses cimport from_sockaddr, to_sockaddr
 from .endpoint cimport CLOSED, CLOSING, OPEN, Endpoint, as_bytes, os_error
@@ -342,7 +342,7 @@ cdef class Datagram(Endpoint):
         """One system call; how many messages left, or -1 and errno."""
         cdef msghdr* header = &outgoing.messages[0].msg_hdr
         if outgoing.used > 1:
-            return sendmmsg(self.fd, outgoing.messages, outgoing.count, MSG_NOSIGNAL)
+            return sendmmsg_by_number(self.fd, outgoing.messages, outgoing.count, MSG_NOSIGNAL)
         # A twentieth cheaper for one.
         if sendto(
             self.fd, header.msg_iov.iov_base, header.msg_iov.iov_len, MSG_NOSIGNAL,
@@ -458,6 +458,7 @@ cdef int say_segment(msghdr* header, void* room) noexcept:
     """Have the kernel cut a message into datagrams as long as its first piece."""
     cdef uint16_t size = header.msg_iov.iov_len
     cdef cmsghdr* control = <cmsghdr*> room
+    memset(control, 0, sizeof(cmsghdr))  # its length may be half of the kernel's, see sendmmsg_by_number
     control.cmsg_level, control.cmsg_type = IPPROTO_UDP, UDP_SEGMENT
     control.cmsg_len = CMSG_LEN(sizeof(size))
     memcpy(CMSG_DATA(control), &size, sizeof(size))

@@ -309,7 +309,7 @@ cdef class DatagramLoad(Load):
 
     cdef int begin(self, Flow* flow, int64_t time) noexcept nogil:
         flow.started, flow.missing, flow.waiting = time, self.burst, True
-        cdef int sent = sendmmsg(flow.fd, self.outgoing, self.burst, MSG_NOSIGNAL)
+        cdef int sent = sendmmsg_by_number(flow.fd, self.outgoing, self.burst, MSG_NOSIGNAL)
         if sent < 0 and errno != EAGAIN:
             return self.fail("send", errno)
         if sent < self.burst:  # the kernel is full: what it did not take is lost

@@ -66,7 +66,6 @@ cdef extern from "sys/socket.h" nogil:
         int fd, const void* buffer, size_t size, int flags, const sockaddr* address, socklen_t length)
     Py_ssize_t sendmsg(int fd, const msghdr* message, int flags)
     int recvmmsg(int fd, mmsghdr* messages, unsigned int count, int flags, timespec* timeout)
-    int sendmmsg(int fd, mmsghdr* messages, unsigned int count, int flags)
     int accept4(int fd, sockaddr* address, socklen_t* size, int flags)
     int getsockname(int fd, sockaddr* address, socklen_t* size)
     int getsockopt(int fd, int level, int option, void* value, socklen_t* size)
@@ -135,3 +134,30 @@ cdef extern from *:
     }
     """
     int epoll_pwait2_by_number(int epoll, epoll_event* events, int size, const timespec* timeout) nogil
+
+cdef extern from *:
+    """
+    #include <string.h>
+    #include <sys/socket.h>
+    #include <sys/syscall.h>
+    #include <unistd.h>
+    /* By number: what musl calls sendmmsg is a system call for each message. Its lengths are halves of the
+       kernel's, and what is between them has to be zero. */
+    static inline int sendmmsg_by_number(int fd, struct mmsghdr *messages, unsigned int count, int flags) {
+    #ifndef __GLIBC__
+        for (unsigned int i = 0; i < count; i++) {
+            struct msghdr *given = &messages[i].msg_hdr, whole;
+            memset(&whole, 0, sizeof whole);
+            whole.msg_name = given->msg_name;
+            whole.msg_namelen = given->msg_namelen;
+            whole.msg_iov = given->msg_iov;
+            whole.msg_iovlen = given->msg_iovlen;
+            whole.msg_control = given->msg_control;
+            whole.msg_controllen = given->msg_controllen;
+            memcpy(given, &whole, sizeof whole);
+        }
+    #endif
+        return (int) syscall(SYS_sendmmsg, fd, messages, count, flags);
+    }
+    """
+    int sendmmsg_by_number(int fd, mmsghdr* messages, unsigned int count, int flags) nogil
