@@ -127,10 +127,12 @@ cdef extern from *:
     #ifndef SYS_epoll_pwait2
     #define SYS_epoll_pwait2 441
     #endif
-    /* By number: glibc knows the name only since 2.35, the kernel the call since 5.11. */
+    /* By number: glibc knows the name only since 2.35, the kernel the call since 5.11. The kernel's timespec
+       is of two 64 bit numbers, also where the C library's is not. */
     static inline int epoll_pwait2_by_number(int epoll, struct epoll_event *events, int size,
                                       const struct timespec *timeout) {
-        return (int) syscall(SYS_epoll_pwait2, epoll, events, size, timeout, NULL, (size_t) 0);
+        const long long time[2] = {timeout->tv_sec, timeout->tv_nsec};
+        return (int) syscall(SYS_epoll_pwait2, epoll, events, size, time, NULL, (size_t) 0);
     }
     """
     int epoll_pwait2_by_number(int epoll, epoll_event* events, int size, const timespec* timeout) nogil
