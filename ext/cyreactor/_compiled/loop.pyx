@@ -27,7 +27,20 @@ from cpython.tuple cimport PyTuple_GET_SIZE
 from libc.math cimport INFINITY
 
 from .descriptor cimport Descriptor, as_descriptor
-from .handles cimport Handle, Record, Scheduler, TimerHandle, heap_push, heap_remove, replace
+from .handles cimport (
+    Handle,
+    Record,
+    Scheduler,
+    TimerHandle,
+    heap_push,
+    heap_remove,
+    hide,
+    replace,
+    ring_traverse,
+    show,
+    show_shared,
+    visitproc,
+)
 from .poller cimport Poller
 from .syscalls cimport *
 
@@ -43,6 +56,9 @@ cdef extern from "Python.h":
     int PyContext_Enter(object context)
     int PyContext_Exit(object context)
     object PyContext_CopyCurrent()
+    ctypedef int (*traverseproc)(PyObject*, visitproc, void*) noexcept
+    ctypedef struct PyTypeObject:
+        traverseproc tp_traverse
 
 cdef object NOTHING = object()
 cdef double FOREVER = -1.0
@@ -74,6 +90,9 @@ cdef class Loop(Scheduler):
         """Forget everything; further calls are errors."""
         self.closed = True
         self._poller.close()
+        for handle in self.ready:
+            if handle is not None:
+                show(<PyObject*> handle)
         self.ready, self.head, self.count = [None] * 64, 0, 0
         for timer in self.timers:
             (<TimerHandle> timer).index = -1
@@ -177,6 +196,7 @@ cdef class Loop(Scheduler):
         else:
             handle = self.new_handle(callback, None, context)
             handle.first, handle.alone = _first, True
+        hide(<PyObject*> handle)
         self.push(handle)
         return handle
 
@@ -215,15 +235,18 @@ cdef class Loop(Scheduler):
             self._check_closed()
         if self.debugging:
             self._check_callback(callback, "call_soon_threadsafe")
+        if not args:
+            args = None
         cdef object returned = None
         if THREAD_SAFE is not None:
-            returned = THREAD_SAFE(callback, args, self, context)
+            returned = THREAD_SAFE(callback, args or (), self, context)
             if returned._source_traceback:
                 del returned._source_traceback[-1]  # its own __init__
-            callback, args, context = returned._run, (), None
+            callback, args, context = returned._run, None, None
         cdef Handle handle = self.new_handle(callback, args, context)
         cdef bint wake
         if PyThread_get_thread_ident() == self.thread:
+            hide(<PyObject*> handle)
             self.push(handle)
             wake = self._poller.sleeping
         else:
@@ -285,6 +308,7 @@ cdef class Loop(Scheduler):
             replace(self.ready, self.head, None)
             self.head = (self.head + 1) & (len(self.ready) - 1)
             self.count -= 1
+            show_shared(<PyObject*> handle)
             if not handle._cancelled:
                 self.run_watched(handle)
         return 0
@@ -328,6 +352,7 @@ cdef class Loop(Scheduler):
         return 0
 
     cdef int report(self, Handle handle, exc) except -1:
+        show(<PyObject*> handle)  # whoever is told may keep it
         source = format_helpers._format_callback_source(handle._callback, handle._args)
         context = {"message": f"Exception in callback {source}", "exception": exc, "handle": handle}
         if handle._source_traceback:
@@ -471,3 +496,16 @@ cdef PyObject* call(object callback, tuple args) noexcept:
 cdef int propagate() except -1:
     """Turn the error that a C call left behind into an exception."""
     return -1
+
+
+# --- what the garbage collector is told of a loop ---
+
+cdef traverseproc inherited_traverse = (<PyTypeObject*> Loop).tp_traverse
+
+
+cdef int traverse(PyObject* loop, visitproc visit, void* arg) noexcept:
+    cdef int result = inherited_traverse(loop, visit, arg)
+    return result if result else ring_traverse(<PyObject*> (<Loop> loop).ready, visit, arg)
+
+
+(<PyTypeObject*> Loop).tp_traverse = traverse
