@@ -75,6 +75,8 @@ cdef class TimerHandle(Handle):
     cdef Py_ssize_t index                # in the heap; -1 when not in it
 
 
+cdef Handle new_handle(Scheduler loop, object callback, tuple args, object context)
+cdef TimerHandle new_timer(Scheduler loop, object callback, tuple args, object context)
 cdef int heap_push(list heap, TimerHandle timer) except -1
 cdef int heap_remove(list heap, TimerHandle timer) except -1
 

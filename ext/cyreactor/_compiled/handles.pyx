@@ -4,11 +4,15 @@ The pure core does with asyncio's own.
 """
 
 import asyncio
+import sys
 
 cimport cython
 from cpython.list cimport PyList_GET_ITEM
 
 from asyncio import format_helpers
+
+cdef extern from "Python.h":
+    object PyContext_CopyCurrent()
 
 
 cdef class Record:
@@ -130,6 +134,28 @@ cdef class TimerHandle(Handle):
         if self.index >= 0 and self._loop is not None:
             heap_remove(self._loop.timers, self)
         Handle.cancel(self)
+
+
+cdef Handle new_handle(Scheduler loop, object callback, tuple args, object context):
+    cdef Handle handle = Handle.__new__(Handle)
+    fill(handle, loop, callback, args, context)
+    return handle
+
+
+cdef TimerHandle new_timer(Scheduler loop, object callback, tuple args, object context):
+    cdef TimerHandle timer = TimerHandle.__new__(TimerHandle)
+    fill(timer, loop, callback, args, context)
+    return timer
+
+
+cdef inline int fill(Handle handle, Scheduler loop, object callback, tuple args, object context) except -1:
+    handle._callback = callback
+    handle.rest = args
+    handle._context = PyContext_CopyCurrent() if context is None else context
+    handle._loop = loop
+    if loop.debugging:
+        handle.record = Record(format_helpers.extract_stack(sys._getframe(0)))
+    return 0
 
 
 # The timers: a binary heap whose members know their place, so that cancelling removes at once and

@@ -34,8 +34,6 @@ cdef class Loop(Scheduler):
     cdef double patience(self, double longest) except? -2
     cdef int run_ready(self, Py_ssize_t count) except -1
     cdef int report(self, Handle handle, object exc) except -1
-    cdef Handle new_handle(self, object callback, tuple args, object context)
-    cdef int fill(self, Handle handle, object callback, tuple args, object context) except -1
     cdef TimerHandle schedule(self, double when, object callback, tuple args, object context, str caller)
     cdef bint post(self, Handle handle) except -1
     cdef Descriptor readiness(self, object sock, int fd)

@@ -16,7 +16,6 @@ which would ask the kernel once more before 7.
 Handles, timers and mail live in Python lists, where the garbage collector sees them.
 """
 
-import sys
 
 cimport cython
 from cpython.list cimport PyList_GET_ITEM
@@ -29,12 +28,13 @@ from libc.math cimport INFINITY
 from .descriptor cimport Descriptor, as_descriptor
 from .handles cimport (
     Handle,
-    Record,
     Scheduler,
     TimerHandle,
     heap_push,
     heap_remove,
     hide,
+    new_handle,
+    new_timer,
     replace,
     ring_traverse,
     show,
@@ -55,7 +55,6 @@ cdef extern from "Python.h":
     PyObject** PySequence_Fast_ITEMS(object args)
     int PyContext_Enter(object context)
     int PyContext_Exit(object context)
-    object PyContext_CopyCurrent()
     ctypedef int (*traverseproc)(PyObject*, visitproc, void*) noexcept
     ctypedef struct PyTypeObject:
         traverseproc tp_traverse
@@ -157,7 +156,7 @@ cdef class Loop(Scheduler):
     def _add_callback(self, handle):
         """Schedule a handle that asyncio itself made, for a signal."""
         if not handle.cancelled():
-            self.push(self.new_handle(handle._run, (), None))
+            self.push(new_handle(self, handle._run, None, None))
 
     # --- scheduling ---
 
@@ -190,11 +189,11 @@ cdef class Loop(Scheduler):
             self.deliver_mail()  # first come, first served
         cdef Handle handle
         if _first is NOTHING:
-            handle = self.new_handle(callback, None, context)
+            handle = new_handle(self, callback, None, context)
         elif args:
-            handle = self.new_handle(callback, (_first,) + args, context)
+            handle = new_handle(self, callback, (_first,) + args, context)
         else:
-            handle = self.new_handle(callback, None, context)
+            handle = new_handle(self, callback, None, context)
             handle.first, handle.alone = _first, True
         hide(<PyObject*> handle)
         self.push(handle)
@@ -221,8 +220,7 @@ cdef class Loop(Scheduler):
             self._check_callback(callback, caller)
         if when != when:
             raise ValueError(f"{caller}() was given a time that is not a number (NaN)")
-        cdef TimerHandle timer = TimerHandle.__new__(TimerHandle)
-        self.fill(timer, callback, args, context)
+        cdef TimerHandle timer = new_timer(self, callback, args, context)
         timer._when = when
         timer.order = self.scheduled
         self.scheduled += 1
@@ -243,7 +241,7 @@ cdef class Loop(Scheduler):
             if returned._source_traceback:
                 del returned._source_traceback[-1]  # its own __init__
             callback, args, context = returned._run, None, None
-        cdef Handle handle = self.new_handle(callback, args, context)
+        cdef Handle handle = new_handle(self, callback, args, context)
         cdef bint wake
         if PyThread_get_thread_ident() == self.thread:
             hide(<PyObject*> handle)
@@ -261,22 +259,6 @@ cdef class Loop(Scheduler):
         cdef bint wake = self._poller.sleeping
         self._poller.sleeping = False
         return wake
-
-    @cython.final
-    cdef Handle new_handle(self, object callback, tuple args, object context):
-        cdef Handle handle = Handle.__new__(Handle)
-        self.fill(handle, callback, args, context)
-        return handle
-
-    @cython.final
-    cdef int fill(self, Handle handle, object callback, tuple args, object context) except -1:
-        handle._callback = callback
-        handle.rest = args
-        handle._context = PyContext_CopyCurrent() if context is None else context
-        handle._loop = self
-        if self.debugging:
-            handle.record = Record(format_helpers.extract_stack(sys._getframe(0)))
-        return 0
 
     # --- the ready queue ---
 
@@ -309,8 +291,12 @@ cdef class Loop(Scheduler):
             self.head = (self.head + 1) & (len(self.ready) - 1)
             self.count -= 1
             show_shared(<PyObject*> handle)
-            if not handle._cancelled:
+            if handle._cancelled:
+                continue
+            if self.debugging:
                 self.run_watched(handle)
+            else:
+                self.run(handle)
         return 0
 
     @cython.final
@@ -468,11 +454,11 @@ cdef class Loop(Scheduler):
 
     def _add_reader(self, fd, callback, *args):
         self._check_closed()
-        return self.descriptor(fd).read_by(self.new_handle(callback, args, None))
+        return self.descriptor(fd).read_by(new_handle(self, callback, args, None))
 
     def _add_writer(self, fd, callback, *args):
         self._check_closed()
-        return self.descriptor(fd).written_by(self.new_handle(callback, args, None))
+        return self.descriptor(fd).written_by(new_handle(self, callback, args, None))
 
     def _remove_reader(self, fd):
         return not self.closed and self.descriptor(fd).read_by_none()
