@@ -420,10 +420,16 @@ def _shared_name(sock: socket.socket) -> Any:
         return sock.getsockname()
     if sock.family != socket.AF_INET or sock.getsockname()[0] == "0.0.0.0":
         return None
-    transparent = getattr(socket, "IP_TRANSPARENT", None)  # then they have the address that the client meant
-    if transparent is None or sock.getsockopt(socket.SOL_IP, transparent):
-        return None
-    return sock.getsockname()
+    return None if _may_be_transparent(sock) else sock.getsockname()
+
+
+def _may_be_transparent(sock: socket.socket) -> bool:
+    """Whether connections may have the address that their client meant, which is not the listener's."""
+    option = getattr(socket, "IP_TRANSPARENT", None)
+    try:
+        return option is None or bool(sock.getsockopt(socket.SOL_IP, option))
+    except OSError:  # who runs Linux's programs need not know all of its options, as qemu's user mode
+        return True
 
 
 def _set_nodelay(sock: socket.socket) -> None:

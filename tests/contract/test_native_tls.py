@@ -8,6 +8,7 @@ import ssl
 from pathlib import Path
 
 import pytest
+from streams_kit import until
 from tls_kit import Peer
 
 pytestmark = pytest.mark.usefixtures("engine")
@@ -139,9 +140,8 @@ def test_a_flood_over_tls_is_held_back(core, play, server_side, client_side, lat
             else:
                 options = {"ssl": client_side, "server_hostname": "localhost", "limit": limit}
                 reader, writer = await core.open_connection(*address, **options)
-            while reader.pending <= 2 * limit:
-                await asyncio.sleep(0.01)
-            await asyncio.sleep(0.1)  # for more, which must not come
+            await until(lambda: reader.pending > 2 * limit)
+            await asyncio.sleep(0.1)  # the rest would come
             assert reader.pending < 1_000_000
             assert len(await reader.readexactly(size)) == size
             writer.close()

@@ -73,9 +73,13 @@ def test_a_pause_that_outlasts_its_event_is_told_to_the_kernel_and_so_is_its_end
 
 
 def test_a_timer_is_one_wait(core, syscalls, library, tmp_path):
-    """Of the pure core two: select() knows less than a millisecond, and epoll then says who is ready."""
+    """Of the pure core two: select() knows less than a millisecond, and epoll then says who is ready.
+
+    On a busy machine one of many is due before anybody could wait for it.
+    """
     calls = {"compiled": (0, 0, 1, 0), "pure": (0, 0, 2, 0)}
-    assert syscalls.per_call(core.backend, "a timer of 1 ms", library, tmp_path) == calls[core.backend]
+    counted = syscalls.per_call(core.backend, "a timer of 1 ms", library, tmp_path)
+    assert tuple(map(round, counted)) == calls[core.backend]
 
 
 @pytest.mark.parametrize("row", ["call_soon_threadsafe, own thread", "call_soon_threadsafe, loop awake"])
@@ -95,9 +99,9 @@ def test_a_loop_that_sleeps_is_woken_by_one_write(core, syscalls, library, tmp_p
 def test_a_connection_from_accept_to_close(core, syscalls, library, tmp_path):
     """A second accept finds nobody. Its own address is that of its listener.
 
-    Python's sockets are not born non-blocking, and look at what they are made of.
+    Python's sockets are not born non-blocking, and look at what they are made of, PyPy's twice.
     """
-    asked = {"compiled": 0, "pure": 2}
+    asked = {"compiled": 0, "pure": 2 if sys.implementation.name == "cpython" else 3}
     counted = dict(zip(syscalls.KINDS, syscalls.per_connection(core.backend, library, tmp_path), strict=True))
     assert counted == {
         "receive": 1, "send": 1, "wait": 2, "control": 2,

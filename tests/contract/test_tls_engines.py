@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
 import ssl
 from pathlib import Path
@@ -229,7 +230,8 @@ def test_bytes_that_are_no_record_end_the_connection(meet):
         await loop.sock_sendall(peer.sock, bad)
         exc = await app.lost
         assert isinstance(exc, ssl.SSLError)
-        assert exc.reason == "DECRYPTION_FAILED_OR_BAD_RECORD_MAC"
+        # A newer OpenSSL says that the record layer failed, for which PyPy has no ``reason``.
+        assert re.search("bad record mac|record layer failure", str(exc))
         assert app.received == b"good"
 
     meet(Recorder, scenario)
