@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import gc
 import weakref
 
@@ -86,6 +87,86 @@ def test_a_loop_that_nobody_closes_goes_with_what_waits_in_it(core, arguments):
         return keeper
 
     assert collected(make)
+
+
+def idle(loop, schedule):
+    schedule()
+
+
+def interrupted(loop, schedule):
+    def interrupt():
+        schedule()
+        raise KeyboardInterrupt
+
+    loop.call_soon(interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        loop.run_forever()
+
+
+def stopped(loop, schedule):
+    loop.call_soon(lambda: (schedule(), loop.stop()))
+    loop.run_forever()
+
+
+def stepped(loop, schedule):
+    loop.call_soon(schedule)
+    loop.run_once(0)
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("begin", [idle, interrupted, stopped, stepped])
+def test_a_loop_that_nobody_closes_goes_with_one_that_keeps_its_handle(core, begin):
+    """Whatever was the last that the loop did."""
+
+    def make():
+        loop, keeper = core.Reactor(), Keeper()
+        keeper.loop = loop
+
+        def schedule():
+            keeper.handle = loop.call_soon(keeper.call)
+
+        begin(loop, schedule)
+        assert keeper.called == 0
+        return keeper
+
+    assert collected(make)
+
+
+def test_a_finalizer_may_schedule_while_the_queue_grows(core, loop):
+    """Python 3.11 collects when memory is asked for, which is in the midst of it."""
+    ran = []
+    context = contextvars.copy_context()
+
+    class Pushing:
+        def __del__(self):
+            for index in range(64):
+                loop.call_soon(ran.append, index)
+
+    with core.Reactor() as other:  # its handles are reused, so that the list is the first to ask
+        for _ in range(1000):
+            other.call_soon(int)
+        turn(other)
+    for index in range(64):
+        loop.call_soon(ran.append, index)
+    gc.collect()
+    threshold = gc.get_threshold()
+    gc.disable()
+    try:
+        lists = [[] for _ in range(1000)]  # more than are kept for reuse
+        pushing = Pushing()
+        pushing.itself = pushing
+        del pushing
+        gc.set_threshold(1)
+        gc.enable()
+        loop.call_soon(ran.append, 64, context=context)
+    finally:
+        gc.set_threshold(*threshold)
+        gc.enable()
+    del lists
+    gc.collect()
+    turn(loop)
+    assert sorted(ran) == sorted([*range(64), *range(64), 64])
 
 
 def test_one_that_an_exception_handler_keeps_goes_too(loop):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import contextvars
 import os
 import socket
 import threading
@@ -344,3 +345,22 @@ def test_what_a_thread_may_cancel_is_as_safe_as_asyncios_own(reactor):
     reactor.call_soon_threadsafe(ran.append, 1)
     reactor.run_once(0)
     assert ran == [1]
+
+
+@pytest.mark.parametrize("given", [{}, {"name": "one"}, {"context": contextvars.copy_context()}], ids=list)
+def test_a_task_factory_hears_what_asyncio_s_own_loop_tells_it(core, given):
+    """Since Python 3.14 that is every keyword that was given, and no other."""
+
+    def told_by(loop):
+        told = []
+
+        def factory(loop, coro, **options):
+            told.append(options)
+            return asyncio.Task(coro, loop=loop)
+
+        with contextlib.closing(loop):
+            loop.set_task_factory(factory)
+            loop.run_until_complete(loop.create_task(asyncio.sleep(0), **given))
+        return told
+
+    assert told_by(core.Reactor()) == told_by(asyncio.SelectorEventLoop())

@@ -55,7 +55,7 @@ cdef class TLSLoad(StreamLoad):
         try:
             if engine.encrypt(self.request, self.size) < self.size:
                 raise ssl.SSLError("the server began another handshake")
-            sealed = engine.drain()
+            sealed = engine.drain() or b""
         except Exception as exc:
             return self.broken(exc)
         self.sealed[flow - self.flows] = sealed

@@ -24,6 +24,7 @@ cdef class Loop(Scheduler):
 
     cdef int push(self, Handle handle) except -1
     cdef int grow(self) except -1
+    cdef int show_ready(self) except -1
     cdef int deliver_mail(self) except -1
     cdef Py_ssize_t expire(self) except -1
     cdef int refuse_nesting(self) except -1

@@ -36,10 +36,8 @@ from .handles cimport (
     new_handle,
     new_timer,
     replace,
-    ring_traverse,
     show,
     show_shared,
-    visitproc,
 )
 from .poller cimport Poller
 from .syscalls cimport *
@@ -55,9 +53,6 @@ cdef extern from "Python.h":
     PyObject** PySequence_Fast_ITEMS(object args)
     int PyContext_Enter(object context)
     int PyContext_Exit(object context)
-    ctypedef int (*traverseproc)(PyObject*, visitproc, void*) noexcept
-    ctypedef struct PyTypeObject:
-        traverseproc tp_traverse
 
 cdef object NOTHING = object()
 cdef double FOREVER = -1.0
@@ -89,9 +84,7 @@ cdef class Loop(Scheduler):
         """Forget everything; further calls are errors."""
         self.closed = True
         self._poller.close()
-        for handle in self.ready:
-            if handle is not None:
-                show(<PyObject*> handle)
+        self.show_ready()
         self.ready, self.head, self.count = [None] * 64, 0, 0
         for timer in self.timers:
             (<TimerHandle> timer).index = -1
@@ -123,6 +116,7 @@ cdef class Loop(Scheduler):
             self._poller.flush()
         finally:
             self.thread = 0
+            self.show_ready()
 
     def _iterate(self, double longest):
         """Run one iteration that waits at most so many seconds (below zero: until an event).
@@ -137,6 +131,7 @@ cdef class Loop(Scheduler):
             return self.iterate(longest)
         finally:
             self.thread = 0
+            self.show_ready()
 
     def _next_due(self):
         """When the next scheduled call is due: below zero at once, infinity where there is none."""
@@ -167,7 +162,12 @@ cdef class Loop(Scheduler):
     def create_task(self, coro, *, name=None, context=None, **others):
         """See ``asyncio.loop.create_task``."""
         if others or self.debugging or self.closed or self._task_factory is not None:
-            return super(Loop, self).create_task(coro, name=name, context=context, **others)
+            # A factory hears only of what was given: since Python 3.14 of every keyword.
+            if name is not None:
+                others["name"] = name
+            if context is not None:
+                others["context"] = context
+            return super(Loop, self).create_task(coro, **others)
         return Task(coro, loop=self, name=name, context=context)
 
     def get_debug(self):
@@ -195,7 +195,8 @@ cdef class Loop(Scheduler):
         else:
             handle = new_handle(self, callback, None, context)
             handle.first, handle.alone = _first, True
-        hide(<PyObject*> handle)
+        if self.thread:
+            hide(<PyObject*> handle)
         self.push(handle)
         return handle
 
@@ -264,7 +265,7 @@ cdef class Loop(Scheduler):
 
     @cython.final
     cdef int push(self, Handle handle) except -1:
-        if self.count == len(self.ready):
+        while self.count == len(self.ready):  # what a finalizer pushes meanwhile may fill it again
             self.grow()
         replace(self.ready, (self.head + self.count) & (len(self.ready) - 1), handle)
         self.count += 1
@@ -279,6 +280,14 @@ cdef class Loop(Scheduler):
         for i in range(size):
             replace(larger, i, <object> PyList_GET_ITEM(self.ready, (self.head + i) & (size - 1)))
         self.ready, self.head = larger, 0
+        return 0
+
+    @cython.final
+    cdef int show_ready(self) except -1:
+        """The loop does not run: whether it and what waits are alive is the garbage collector's question."""
+        cdef Py_ssize_t i
+        for i in range(self.count):
+            show(PyList_GET_ITEM(self.ready, (self.head + i) & (len(self.ready) - 1)))
         return 0
 
     @cython.final
@@ -482,16 +491,3 @@ cdef PyObject* call(object callback, tuple args) noexcept:
 cdef int propagate() except -1:
     """Turn the error that a C call left behind into an exception."""
     return -1
-
-
-# --- what the garbage collector is told of a loop ---
-
-cdef traverseproc inherited_traverse = (<PyTypeObject*> Loop).tp_traverse
-
-
-cdef int traverse(PyObject* loop, visitproc visit, void* arg) noexcept:
-    cdef int result = inherited_traverse(loop, visit, arg)
-    return result if result else ring_traverse(<PyObject*> (<Loop> loop).ready, visit, arg)
-
-
-(<PyTypeObject*> Loop).tp_traverse = traverse
