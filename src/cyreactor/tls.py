@@ -134,7 +134,10 @@ def _compile(engine: Any) -> type[TLSProtocol]:
         def _on_handshake_complete(self, handshake_exc: Any) -> None:
             if handshake_exc is None:
                 self._adopt(self._app_protocol)
-            super()._on_handshake_complete(handshake_exc)
+            try:
+                super()._on_handshake_complete(handshake_exc)
+            finally:
+                del handshake_exc  # it has this frame: a cycle, for the garbage collector
 
         def _pause_reading(self) -> None:
             self._halt(True)

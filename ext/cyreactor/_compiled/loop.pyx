@@ -42,7 +42,7 @@ from .handles cimport (
 from .poller cimport Poller
 from .syscalls cimport *
 
-from asyncio import Future, Task, base_events, format_helpers
+from asyncio import base_events, format_helpers, futures, tasks
 
 from cyreactor import limits
 
@@ -157,7 +157,7 @@ cdef class Loop(Scheduler):
 
     def create_future(self):
         """See ``asyncio.loop.create_future``."""
-        return Future(loop=self)
+        return futures.Future(loop=self)
 
     def create_task(self, coro, *, name=None, context=None, **others):
         """See ``asyncio.loop.create_task``."""
@@ -168,7 +168,7 @@ cdef class Loop(Scheduler):
             if context is not None:
                 others["context"] = context
             return super(Loop, self).create_task(coro, **others)
-        return Task(coro, loop=self, name=name, context=context)
+        return tasks.Task(coro, loop=self, name=name, context=context)
 
     def get_debug(self):
         """See ``asyncio.loop.get_debug``: each future and each task asks."""
