@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import importlib
 import importlib.util
@@ -143,6 +144,41 @@ def test_loops_that_fail_say_why_and_the_others_go_on(core, mine):
         assert results[core.backend]["failure"] == ""
     assert "no loop today" in shown
     assert "crashed" in shown
+
+
+def test_a_library_s_transports_are_a_loop_of_their_own(core, tmp_path):
+    (tmp_path / "aiofastnet.py").write_text(
+        "def patch_loop(loop):\n    loop.patched = True\n    return loop\n"
+    )
+    _, found = compared(core, "--only", "echo-1k", "--loops", "aiofastnet", *TINY, cwd=tmp_path)
+    assert found["workloads"][0]["results"]["aiofastnet"]["failure"] == ""
+
+
+@pytest.mark.parametrize("work", ["call_soon", "timers", "threadsafe", "tasks"])
+def test_what_a_loop_does_by_itself(core, work):
+    loop = core.Reactor()
+    operations, seconds, cpu = module(core, "inside").measure(loop, work, 0.01)
+    loop.run_until_complete(asyncio.sleep(0.01))  # the last tasks end
+    loop.close()
+    assert operations >= 1000
+    assert seconds >= 0.01
+    assert cpu > 0
+
+
+def test_the_server_without_a_transport_echoes(core):
+    async def scenario():
+        server = await module(core, "servers").serve_sockets()
+        reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+        for _ in range(3):
+            writer.write(b"hello")
+            assert await reader.readexactly(5) == b"hello"
+        writer.close()
+        await writer.wait_closed()
+        server.accepting.cancel()
+        server.sockets[0].close()
+
+    with asyncio.Runner(loop_factory=core.Reactor) as runner:
+        runner.run(scenario())
 
 
 def test_threads_have_no_loop_to_measure(core):

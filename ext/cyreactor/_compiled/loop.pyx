@@ -13,7 +13,8 @@ An iteration, in this order and no other:
 
 So everything runs in the order in which asyncio would run it, which queues 5 and 6 behind 4, and
 which would ask the kernel once more before 7.
-Handles, timers and mail live in Python lists, where the garbage collector sees them.
+Handles, timers and mail live in Python lists, where the garbage collector sees them, but for the ready
+handles of a loop that runs, see `hide`.
 """
 
 
