@@ -235,6 +235,14 @@ def steps(reactor, count=3):
         reactor.run_once(0)
 
 
+def within(reactor, work):
+    """Do it in a callback of one iteration: what it holds back leaves in the next. What it returned."""
+    results = []
+    reactor.call_soon(lambda: results.append(work()))
+    steps(reactor, 1)
+    return results.pop()
+
+
 def step_until(reactor, condition):
     """Iterate until it holds; the guard keeps a mistake from hanging the suite."""
     guard = reactor.time() + 20

@@ -87,10 +87,19 @@ LONGEST_WAIT = 24 * 3600.0
 # Writes to a closed connection that pass in silence before each one is logged.
 LOST_WRITES_BEFORE_WARNING = 5
 
-# Iterations with more than one write after which a connection's writes are held for the flush,
-# and the most that is remembered of such a habit.
+# Iterations in which a connection's writes had company (each other, or those of other connections that
+# became ready with it) after which they are held for the flush, and the most that is remembered of such
+# a habit.
 COALESCE_AFTER = 2
 COALESCE_MEMORY = 4
+
+# Seconds that writes wait for those of other connections: some ten answers leave one after the other, which
+# is an eighth to a quarter less work for the server, and nobody notices it.
+HOLD_TIME = 100e-6
+
+# Bytes in several pieces that leave as one: up to here a copy costs less than to tell the kernel of each
+# (measured on TCP: equal at 16 KiB, an eighth less for 16 pieces of 64 bytes).
+SENT_AS_ONE = 8 * 1024
 
 # For tests. Iterations without a wait after which a reactor that never comes to rest is given up: a second or
 # so. Bytes under way in one direction between two protocols in memory, as in a kernel's buffer.

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import select
 import socket
+import time
 
 import pytest
-from streams_kit import Recorder, recording_lines, steps
+from streams_kit import Recorder, recording_lines, steps, within
 
 # A few more iterations with several writes than a habit takes.
 HABIT = 5
@@ -89,10 +91,14 @@ def test_writelines_leaves_in_one_send(records):
     assert take() == [b"one two three"]
 
 
-def test_the_first_write_of_a_task_leaves_at_once(records):
+def written(reactor, protocol, take, data):
+    """Write from outside of a dispatch; what had left when `write` returned."""
+    return within(reactor, lambda: (protocol.transport.write(data), take())[1])
+
+
+def test_the_first_write_of_a_task_leaves_at_once(reactor, records):
     protocol, _, take = records()
-    protocol.transport.write(b"now")
-    assert take() == [b"now"]
+    assert written(reactor, protocol, take, b"now") == [b"now"]
 
 
 def in_a_row(reactor, take, protocol, iterations):
@@ -138,8 +144,15 @@ def test_a_connection_that_stops_writing_twice_soon_writes_at_once_again(reactor
         reactor.call_soon(protocol.transport.write, b"single")
         steps(reactor)
         assert take() == [b"single"]
-    protocol.transport.write(b"at once")
-    assert take() == [b"at once"]
+    assert written(reactor, protocol, take, b"at once") == [b"at once"]
+
+
+def test_nothing_is_held_where_nobody_would_flush(reactor, records):
+    protocol, _, take = records()
+    in_a_row(reactor, take, protocol, HABIT)
+    for piece in (b"before ", b"the next run"):
+        protocol.transport.write(piece)
+        assert take() == [piece]
 
 
 def test_a_held_write_leaves_before_a_wait_that_blocks(reactor, records):
@@ -257,3 +270,119 @@ def test_a_write_to_another_connection_leaves_in_the_same_iteration(reactor, rec
         peer.send(b"through")
         steps(reactor, 2)
         assert take() == [b"through"]
+
+
+# --- several connections at a time ---
+
+
+class Crowd:
+    """Connections that all have something to read; `answer` says what each does about it."""
+
+    def __init__(self, reactor, records, answer, count=3):
+        self.reactor = reactor
+
+        class Answers(Recorder):
+            def data_received(_, data):
+                self.turn += 1
+                answer(self, self.turn - 1)
+
+        self.made = [records(Answers) for _ in range(count)]
+        self.protocols = [protocol for protocol, _, _ in self.made]
+        self.takes = [take for _, _, take in self.made]
+
+    def arrived(self):
+        """Whether anything waits at a peer."""
+        return bool(select.select([peer for _, peer, _ in self.made], [], [], 0)[0])
+
+    def play(self):
+        """One iteration with them; what had left at its end, of each."""
+        self.turn = 0
+        for _, peer, _ in self.made:
+            peer.send(b"x")
+        self.reactor.run_once(0)
+        return [take() for take in self.takes]
+
+
+def test_answers_of_one_wait_leave_together(reactor, records):
+    early = []
+
+    def answer(crowd, turn):
+        early.append(crowd.arrived())
+        crowd.protocols[turn].transport.write(b"a")
+        crowd.protocols[turn].transport.write(b"b")
+
+    crowd = Crowd(reactor, records, answer)
+    for _ in range(20):
+        assert crowd.play() == [[b"ab"]] * 3
+    assert early.count(True) < 40  # not each of them by itself; some, where this process had to wait
+
+
+def test_an_answer_does_not_wait_for_a_slow_neighbour_but_one(reactor, records):
+    seen = []
+
+    def answer(crowd, turn):
+        if turn == 2:
+            seen.append([take() for take in crowd.takes])
+        crowd.protocols[turn].transport.write(b"%d" % turn)
+        time.sleep(0.001)
+
+    assert Crowd(reactor, records, answer).play() == [[], [], [b"2"]]
+    assert seen == [[[b"0"], [b"1"], []]]
+
+
+def test_a_failing_neighbour_holds_no_answer_back(reactor, records):
+    def answer(crowd, turn):
+        crowd.protocols[turn].transport.write(b"%d" % turn)
+        if turn == 1:
+            raise KeyboardInterrupt
+
+    crowd = Crowd(reactor, records, answer)
+    with pytest.raises(KeyboardInterrupt):
+        crowd.play()
+    steps(reactor, 2)
+    assert [take() for take in crowd.takes] == [[b"0"], [b"1"], [b"2"]]
+
+
+def test_tasks_of_connections_that_became_ready_together_soon_write_together(reactor, records):
+    early = []
+
+    def answer(crowd, turn):
+        def write():
+            early.append(crowd.arrived())
+            crowd.protocols[turn].transport.write(b"x")
+
+        reactor.call_soon(write)
+
+    crowd = Crowd(reactor, records, answer)
+    for _ in range(20):
+        left = crowd.play()
+        steps(reactor, 1)
+        assert [seen + take() for seen, take in zip(left, crowd.takes, strict=True)] == [[b"x"]] * 3
+    assert early.count(True) < 40
+    for protocol, take in zip(crowd.protocols, crowd.takes, strict=True):
+        for _ in range(HABIT):
+            written(reactor, protocol, take, b"alone")
+            steps(reactor, 1)
+            take()
+        assert written(reactor, protocol, take, b"alone") == [b"alone"]
+
+
+@pytest.mark.parametrize("size", [1, 100, 1000, 10_000], ids=lambda size: f"{size} B")
+def test_pieces_arrive_as_they_were_written(reactor, wires, size):
+    """Copied into one or gathered by the kernel, and what the kernel had no room for after it."""
+    sent = [bytes([i % 256]) * size for i in range(600)]
+
+    class Answers(Recorder):
+        def data_received(self, data):
+            for piece in sent:
+                self.transport.write(piece)
+
+    _, peer = wires.attach(Answers)
+    peer.setblocking(False)
+    peer.send(b"x")
+    expected, got = b"".join(sent), bytearray()
+    while len(got) < len(expected):
+        reactor.run_once(0)
+        with contextlib.suppress(BlockingIOError):
+            got += peer.recv(1 << 20)
+    assert got == expected

@@ -9,7 +9,7 @@ from unittest.mock import Mock
 
 import pytest
 from datagram_kit import V4, V6, Inbox, Lists, address
-from streams_kit import said, step_until, steps
+from streams_kit import said, step_until, steps, within
 
 
 class Answering(Inbox):
@@ -363,8 +363,7 @@ def test_what_is_recorded_is_the_list(core, reactor, endpoints, client):
 def test_the_first_datagram_of_an_iteration_leaves_at_once_the_rest_at_its_end(reactor, endpoints, client):
     asking = endpoints(local_addr=V4)
     sent = [b"%d" % i for i in range(30)]
-    for data in sent:
-        asking.transport.sendto(data, client.getsockname())
+    within(reactor, lambda: [asking.transport.sendto(data, client.getsockname()) for data in sent])
     assert asking.transport.get_write_buffer_size() > 0
     assert client.recv(10) == sent[0]
     client.setblocking(False)
@@ -377,10 +376,14 @@ def test_the_first_datagram_of_an_iteration_leaves_at_once_the_rest_at_its_end(r
 
 def test_what_is_held_leaves_before_the_end(reactor, endpoints, client):
     asking = endpoints(local_addr=V4)
-    for data in (b"1", b"2"):
-        asking.transport.sendto(data, client.getsockname())
-    asking.transport.close()
-    asking.transport.sendto(b"3", client.getsockname())
+
+    def write_and_close():
+        for data in (b"1", b"2"):
+            asking.transport.sendto(data, client.getsockname())
+        asking.transport.close()
+        asking.transport.sendto(b"3", client.getsockname())
+
+    within(reactor, write_and_close)
     step_until(reactor, lambda: asking.calls)
     assert [client.recv(10) for _ in range(3)] == [b"1", b"2", b"3"]
     assert asking.calls == [("lost", None)]
@@ -388,9 +391,13 @@ def test_what_is_held_leaves_before_the_end(reactor, endpoints, client):
 
 def test_what_is_held_is_lost_by_abort(reactor, endpoints, client):
     asking = endpoints(local_addr=V4)
-    for data in (b"1", b"2"):
-        asking.transport.sendto(data, client.getsockname())
-    asking.transport.abort()
+
+    def write_and_abort():
+        for data in (b"1", b"2"):
+            asking.transport.sendto(data, client.getsockname())
+        asking.transport.abort()
+
+    within(reactor, write_and_abort)
     step_until(reactor, lambda: asking.calls)
     client.setblocking(False)
     assert client.recv(10) == b"1"
@@ -410,11 +417,23 @@ def test_what_is_held_fails_where_the_endpoint_was_made(reactor, endpoints, clie
         return endpoints(Failing, local_addr=V4)
 
     asking = contextvars.copy_context().run(make)
-    asking.transport.sendto(b"1", client.getsockname())
-    asking.transport.sendto(b"x" * 65_510, client.getsockname())  # too large, and under the high-water mark
+    large = bytes(65_510)  # too large, and under the high-water mark
+
+    def write():
+        asking.transport.sendto(b"1", client.getsockname())
+        asking.transport.sendto(large, client.getsockname())
+
+    within(reactor, write)
     assert not asking.errors
     steps(reactor, 1)
     assert asking.errors == ["made"]
+
+
+def test_nothing_is_held_where_nobody_would_flush(reactor, endpoints, client):
+    asking = endpoints(local_addr=V4)
+    for data in (b"1", b"2"):
+        asking.transport.sendto(data, client.getsockname())
+        assert client.recv(10) == data
 
 
 def test_a_long_queue_keeps_its_order(reactor, endpoints, tmp_path):

@@ -10,7 +10,7 @@ import struct
 
 import pytest
 from datagram_kit import V4, V6, Inbox, Lists, address
-from streams_kit import step_until, steps
+from streams_kit import step_until, steps, within
 
 UDP_SEGMENT, UDP_GRO = 103, 104
 SO_NO_CHECK = 11
@@ -122,8 +122,7 @@ def test_over_ipv6_too(reactor, endpoints):
 
 def test_a_connected_endpoint_and_writes_from_outside(reactor, endpoints, merged):
     asking = endpoints(remote_addr=merged.getsockname())
-    for _ in range(5):
-        asking.transport.sendto(b"x" * 10)
+    within(reactor, lambda: [asking.transport.sendto(b"x" * 10) for _ in range(5)])
     steps(reactor, 1)
     assert messages(merged) == [(10,), (40, 10)]
 

@@ -3,10 +3,12 @@
 Reading. One read of at most 64 KiB a wake-up, a little more where the last was full, into memory
 of the sink's choice. The end of the stream is told once everything before it is delivered.
 
-Writing. Writes of a dispatch leave in one send at its end. A write from elsewhere (a task, a timer)
-leaves at once when it is the connection's first of the iteration. A connection that keeps writing
-several pieces an iteration is held for the flush just before the wait: `habit` counts up on such
-iterations and down on a held single write.
+Writing. Writes of a dispatch leave in one send at its end; where the wait brought several events, they
+leave together with what the others wrote, within HOLD_TIME: so the kernel does one kind of work at a
+time, and a peer is woken less often. A write from elsewhere (a task, a timer) leaves at once when it is
+the connection's first of the iteration, unless it is used to company, be it of further writes or of other
+connections: then it is held for the flush before the wait. `habit` counts up on iterations with company
+and down on a held write without.
 """
 
 import asyncio
@@ -30,7 +32,8 @@ cdef extern from "Python.h":
     int PyContext_Exit(object context) except -1
 
 cdef enum:
-    PIECES = 256
+    PIECES = 256   # as limits.PIECES_PER_SEND
+    COPIED = 8192  # as limits.SENT_AS_ONE
 
 cdef Py_ssize_t READ_SIZE = limits.READ_SIZE
 cdef int COALESCE_AFTER = limits.COALESCE_AFTER
@@ -99,7 +102,10 @@ cdef class Connection(Endpoint):
         if self.former is not None:
             self.keep_rest()
         if self.queued and not self.full and self.state <= CLOSING:
-            self.send_queued()
+            if self.poller.crowded:
+                self.hold()
+            else:
+                self.send_queued()
         return 0
 
     cdef bint reading(self) noexcept:
@@ -330,33 +336,35 @@ cdef class Connection(Endpoint):
 
     cdef bint holds(self) except -1:
         """Whether a write waits for the end of the dispatch, or for the flush before the wait."""
+        cdef bint first = self.written != self.poller.iteration
         if self.dispatching:
             return True
-        if self.written == self.poller.iteration:
-            if not self.repeated:
-                self.repeated = True
-                self.habit = min(self.habit + 1, COALESCE_MEMORY)
-        else:
+        if first:
+            if self.habit >= COALESCE_AFTER and not self.accompanied:  # held for nothing
+                self.habit -= 1
             self.written = self.poller.iteration
-            self.repeated = False
-            if self.habit < COALESCE_AFTER:
-                return False
-        return True
+            self.accompanied = False
+        if not self.accompanied and (self.poller.crowded or not first):
+            self.accompanied = True
+            self.habit = min(self.habit + 1, COALESCE_MEMORY)
+        return not first or self.habit >= COALESCE_AFTER
 
     cdef int after_write(self) except -1:
         """Something was queued: see that it leaves, and that it does not pile up."""
         if self.queued > self.high and not self.full:
             self.send_queued()
-        elif not self.dispatching and not self.holding and not self.full:
-            # A second write of the iteration may come while the first is queued.
+        elif not self.dispatching and not self.full:
+            self.hold()
+        return self.throttle()
+
+    cdef int hold(self) except -1:
+        if not self.holding:
             self.holding = True
             self.poller.hold(self)
-        return self.throttle()
+        return 0
 
     cdef int flush(self) except -1:
         self.holding = False
-        if not self.repeated and self.habit and not self.full:
-            self.habit -= 1
         if self.queued and not self.full and self.state <= CLOSING:
             PyContext_Enter(self.context)
             try:
@@ -400,6 +408,8 @@ cdef class Connection(Endpoint):
         cdef Py_ssize_t size = PyBytes_GET_SIZE(self.first) - self.sent
         if self.queue is None:
             return send(self.fd, start, size, MSG_NOSIGNAL)
+        if self.queued <= COPIED:
+            return send_copied(self.fd, start, size, self.queue)
         return send_pieces(self.fd, start, size, self.queue)
 
     cdef int advance(self, Py_ssize_t count) except -1:
@@ -499,6 +509,19 @@ cdef Sink make_sink(object transport, object protocol):
     if isinstance(protocol, asyncio.BufferedProtocol):
         return BufferedSink(protocol)
     return ProtocolSink(protocol)
+
+
+cdef Py_ssize_t send_copied(int fd, const char* start, Py_ssize_t size, list queue) noexcept:
+    """Send COPIED bytes at most: up to here a copy costs less than to tell the kernel of each piece."""
+    cdef char copy[COPIED]
+    cdef Py_ssize_t i
+    cdef object piece
+    memcpy(copy, start, size)
+    for i in range(PyList_GET_SIZE(queue)):
+        piece = <object> PyList_GET_ITEM(queue, i)
+        memcpy(copy + size, PyBytes_AS_STRING(piece), PyBytes_GET_SIZE(piece))
+        size += PyBytes_GET_SIZE(piece)
+    return send(fd, copy, size, MSG_NOSIGNAL)
 
 
 cdef Py_ssize_t send_pieces(int fd, const char* start, Py_ssize_t size, list queue) noexcept:

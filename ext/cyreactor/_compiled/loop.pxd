@@ -27,7 +27,8 @@ cdef class Loop(Scheduler):
     cdef int show_ready(self) except -1
     cdef int deliver_mail(self) except -1
     cdef Py_ssize_t expire(self) except -1
-    cdef int refuse_nesting(self) except -1
+    cdef int begin(self, bint stopping) except -1
+    cdef int end(self) except -1
     cdef int iterate(self, double longest) except -1
     cdef bint looks_away(self) noexcept
     cdef int wait(self, double longest) except -1

@@ -40,7 +40,7 @@ from .handles cimport (
     show,
     show_shared,
 )
-from .poller cimport Poller
+from .poller cimport Poller, monotonic
 from .syscalls cimport *
 
 from asyncio import base_events, format_helpers, futures, tasks
@@ -105,10 +105,7 @@ cdef class Loop(Scheduler):
 
         Once only for a program that has a ``run_forever`` of its own.
         """
-        self.refuse_nesting()
-        self.stopping = self._stopping
-        self.unpolled = CALLBACKS_PER_POLL  # a run begins with a look at the kernel
-        self.thread = PyThread_get_thread_ident()
+        self.begin(self._stopping)
         try:
             while True:
                 self.iterate(FOREVER)
@@ -116,23 +113,18 @@ cdef class Loop(Scheduler):
                     break
             self._poller.flush()
         finally:
-            self.thread = 0
-            self.show_ready()
+            self.end()
 
     def _iterate(self, double longest):
         """Run one iteration that waits at most so many seconds (below zero: until an event).
 
         Returns how many events there were.
         """
-        self.refuse_nesting()
-        self.stopping = False
-        self.unpolled = CALLBACKS_PER_POLL  # who iterates wants to hear of events
-        self.thread = PyThread_get_thread_ident()
+        self.begin(False)
         try:
             return self.iterate(longest)
         finally:
-            self.thread = 0
-            self.show_ready()
+            self.end()
 
     def _next_due(self):
         """When the next scheduled call is due: below zero at once, infinity where there is none."""
@@ -140,11 +132,19 @@ cdef class Loop(Scheduler):
             return -1.0
         return (<TimerHandle> self.timers[0])._when if self.timers else INFINITY
 
-    cdef int refuse_nesting(self) except -1:
-        """The memory of a read is shared: an iteration inside a callback would overwrite it."""
-        if self.thread:
+    cdef int begin(self, bint stopping) except -1:
+        if self.thread:  # the memory of a read is shared: an iteration inside a callback would overwrite it
             raise RuntimeError("This event loop is already running")
+        self.stopping = stopping
+        self.unpolled = CALLBACKS_PER_POLL  # who runs the loop wants to hear of events
+        self.thread = PyThread_get_thread_ident()
+        self._poller.running = True
         return 0
+
+    cdef int end(self) except -1:
+        self.thread = 0
+        self._poller.running = False
+        return self.show_ready()
 
     def _write_to_self(self):
         self._poller.wake()
@@ -307,6 +307,8 @@ cdef class Loop(Scheduler):
                 self.run_watched(handle)
             else:
                 self.run(handle)
+            if self._poller.crowded:
+                self._poller.relieve()
         return 0
 
     @cython.final
@@ -475,12 +477,6 @@ cdef class Loop(Scheduler):
 
     def _remove_writer(self, fd):
         return not self.closed and self.descriptor(fd).written_by_none()
-
-
-cdef double monotonic() noexcept:
-    cdef timespec now
-    clock_gettime(CLOCK_MONOTONIC, &now)
-    return <double> now.tv_sec + <double> now.tv_nsec * 1e-9
 
 
 cdef PyObject* call(object callback, tuple args) noexcept:

@@ -25,6 +25,9 @@ cdef class Poller:
     cdef int at                      # the next of them to dispatch
     cdef list watchers               # by descriptor, None where nobody watches
     cdef list held                   # watchers with writes to flush before the next wait
+    cdef double since                # when the first of them came, in a crowd
+    cdef bint crowded                # the last wait brought several events: what is written leaves together
+    cdef bint running                # somebody will wait, and flush before
     cdef bint sleeping               # the next thread that leaves something to do must wake the poller
     cdef object arena                # what datagrams are read into, see datagram.Arena; None until one is
     cdef char* scratch               # lent to one sink at a time, from reserve to commit
@@ -38,6 +41,11 @@ cdef class Poller:
     cdef char* lend(self) except NULL
     cdef int hold(self, Watcher watcher) except -1
     cpdef int flush(self) except -1
+    cdef int send_held(self) except -1
+    cdef int relieve(self) except -1
     cdef int wait(self, double timeout) except -1
     cdef int dispatch(self) except -1
     cdef int wake(self) except -1
+
+
+cdef double monotonic() noexcept

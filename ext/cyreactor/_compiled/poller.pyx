@@ -27,6 +27,7 @@ from cyreactor import limits
 cdef int EVENTS_PER_POLL = limits.EVENTS_PER_POLL
 cdef Py_ssize_t READ_SIZE = limits.READ_SIZE
 cdef double LONGEST_WAIT = limits.LONGEST_WAIT
+cdef double HOLD_TIME = limits.HOLD_TIME
 
 # Met by a child process that goes on in the loop in which it was forked.
 cdef str CLOSED = "the event loop's poller is closed: a forked process needs a loop of its own"
@@ -150,6 +151,11 @@ cdef class Poller:
         return self.second
 
     cdef int hold(self, Watcher watcher) except -1:
+        """Flush the watcher before the next wait, or sooner: see `relieve`."""
+        if not self.running:  # nobody would come by
+            return watcher.flush()
+        if self.crowded and not self.held:
+            self.since = monotonic()
         self.held.append(watcher)
         if self.sleeping:  # a write from another thread: no place for it, but it must not get stuck
             self.wake()
@@ -157,16 +163,22 @@ cdef class Poller:
 
     cpdef int flush(self) except -1:
         """Send what was held: nothing queued survives into a wait that may block."""
-        cdef Py_ssize_t done = 0
         self.iteration += 1
-        if self.held:
-            try:
-                while done < len(self.held):
-                    done += 1
-                    (<Watcher> self.held[done - 1]).flush()
-            finally:
-                del self.held[:done]
+        return self.send_held() if self.held else 0
+
+    cdef int send_held(self) except -1:
+        cdef Py_ssize_t done = 0
+        try:
+            while done < len(self.held):
+                done += 1
+                (<Watcher> self.held[done - 1]).flush()
+        finally:
+            del self.held[:done]
         return 0
+
+    cdef int relieve(self) except -1:
+        """Between two callbacks of a crowded iteration: nobody waits long for the others."""
+        return self.send_held() if self.held and monotonic() - self.since > HOLD_TIME else 0
 
     cdef int wait(self, double timeout) except -1:
         """Wait at most `timeout` seconds (below zero: until something happens); how many events came.
@@ -195,6 +207,7 @@ cdef class Poller:
             PyErr_CheckSignals()
             return 0
         self.at, self.count = 0, count
+        self.crowded = count > 1
         return count
 
     cdef int dispatch(self) except -1:
@@ -213,7 +226,9 @@ cdef class Poller:
             watcher = <Watcher> self.watchers[fd]
             if watcher is not None and watcher.generation == <uint32_t> (tag >> 32):
                 watcher.on_ready(events)
-        return 0
+                if self.crowded:
+                    self.relieve()
+        return self.send_held() if self.crowded and self.held else 0
 
     cdef int wake(self) except -1:
         """End a wait, from any thread."""
@@ -221,6 +236,12 @@ cdef class Poller:
         if self.waker >= 0:
             write(self.waker, &one, sizeof(one))
         return 0
+
+
+cdef double monotonic() noexcept:
+    cdef timespec now
+    clock_gettime(CLOCK_MONOTONIC, &now)
+    return <double> now.tv_sec + <double> now.tv_nsec * 1e-9
 
 
 cdef int control(int epoll, int operation, int fd, uint32_t interest, uint32_t generation) noexcept:

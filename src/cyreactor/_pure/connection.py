@@ -3,10 +3,12 @@
 Reading. One read of at most 64 KiB a wake-up, a little more where the last was full. The end
 of the stream is told once everything before it is delivered.
 
-Writing. Writes of a dispatch leave in one send at its end. A write from elsewhere (a task, a timer)
-leaves at once when it is the connection's first of the iteration. A connection that keeps writing
-several pieces an iteration is held for the flush just before the wait: ``habit`` counts up on such
-iterations and down on a held single write.
+Writing. Writes of a dispatch leave in one send at its end; where the wait brought several events, they
+leave together with what the others wrote, within HOLD_TIME: so the kernel does one kind of work at a
+time, and a peer is woken less often. A write from elsewhere (a task, a timer) leaves at once when it is
+the connection's first of the iteration, unless it is used to company, be it of further writes or of other
+connections: then it is held for the flush before the wait. ``habit`` counts up on iterations with company
+and down on a held write without.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from collections.abc import Callable
 from itertools import islice
 from typing import Any
 
-from ..limits import COALESCE_AFTER, COALESCE_MEMORY, COPIED_AT_ONCE, PIECES_PER_SEND
+from ..limits import COALESCE_AFTER, COALESCE_MEMORY, COPIED_AT_ONCE, PIECES_PER_SEND, SENT_AS_ONE
 from .endpoint import CLOSING, OPEN, Endpoint, as_bytes
 from .sink import BufferedSink, ProtocolSink, Sink
 
@@ -40,8 +42,8 @@ class Connection(Endpoint):
     """The pure half of a stream transport; ``cyreactor.transport`` adds the rare paths."""
 
     __slots__ = (
-        "_name", "_server", "backlog", "emptied", "ended", "eof_written", "former", "habit", "holding",
-        "paused", "peer", "queue", "receive", "repeated", "sent", "sink", "told", "written",
+        "_name", "_server", "accompanied", "backlog", "emptied", "ended", "eof_written", "former", "habit",
+        "holding", "paused", "peer", "queue", "receive", "sent", "sink", "told", "written",
     )  # fmt: skip
 
     def __init__(self, loop: Any, sock: socket.socket, protocol: Any, server: Any = None) -> None:
@@ -57,13 +59,13 @@ class Connection(Endpoint):
         self.queue: list[bytes] = []
         self.sent = 0  # bytes of queue[0] that are gone already
         self.written = self.poller.iteration - 1  # the iteration of the last write
-        self.habit = 0  # iterations with several writes, see COALESCE_AFTER
+        self.accompanied = False  # this iteration is one of the following
+        self.habit = 0  # iterations in which its writes had company, see COALESCE_AFTER
         self.paused = False  # the user stopped reading
         self.ended = False  # the peer sent the end of the stream
         self.told = False  # and eof_received was called: everything before it is delivered
         self.eof_written = False  # the user will write no more
         self.holding = False  # on the poller's list for the flush before the wait
-        self.repeated = False  # wrote more than once in this iteration
         try:
             self.set_protocol(protocol)
         except BaseException:
@@ -95,7 +97,10 @@ class Connection(Endpoint):
         if self.former is not None:
             self._keep_rest()
         if self.queued and not self.full:
-            self._send_queued()
+            if self.poller.crowded:
+                self._hold()
+            else:
+                self._send_queued()
 
     def _wants_to_read(self) -> bool:
         return not self.paused
@@ -307,31 +312,32 @@ class Connection(Endpoint):
 
     def _holds(self) -> bool:
         """Whether a write from outside of a dispatch waits for the flush before the wait."""
-        if self.written == self.poller.iteration:
-            if not self.repeated:
-                self.repeated = True
-                self.habit = min(self.habit + 1, COALESCE_MEMORY)
-        else:
+        first = self.written != self.poller.iteration
+        if first:
+            if self.habit >= COALESCE_AFTER and not self.accompanied:  # held for nothing
+                self.habit -= 1
             self.written = self.poller.iteration
-            self.repeated = False
-            if self.habit < COALESCE_AFTER:
-                return False
-        return True
+            self.accompanied = False
+        if not self.accompanied and (self.poller.crowded or not first):
+            self.accompanied = True
+            self.habit = min(self.habit + 1, COALESCE_MEMORY)
+        return not first or self.habit >= COALESCE_AFTER
 
     def _after_write(self) -> None:
         """Something was queued: see that it leaves, and that it does not pile up."""
         if self.queued > self.high and not self.full:
             self._send_queued()
-        elif not self.dispatching and not self.holding and not self.full:
-            # A second write of the iteration may come while the first is queued.
+        elif not self.dispatching and not self.full:
+            self._hold()
+        self._throttle()
+
+    def _hold(self) -> None:
+        if not self.holding:
             self.holding = True
             self.poller.hold(self)
-        self._throttle()
 
     def flush(self) -> None:
         self.holding = False
-        if not self.repeated and self.habit and not self.full:
-            self.habit -= 1
         if self.queued and not self.full and self.state <= CLOSING:
             self.context.run(self._send_queued)
 
@@ -377,7 +383,7 @@ class Connection(Endpoint):
 
     def _transmit(self) -> int:
         """One system call for as much of the queue as one may carry."""
-        if not GATHERS:
+        if not GATHERS or self.queued <= SENT_AS_ONE:
             return self.sock.send(self._copied())
         first: Any = self.queue[0]
         if self.sent:
@@ -387,7 +393,7 @@ class Connection(Endpoint):
     def _copied(self) -> bytes:
         """The beginning of the queue in one piece."""
         pieces, room, start = [], COPIED_AT_ONCE, self.sent
-        for piece in islice(self.queue, PIECES_PER_SEND):
+        for piece in self.queue:
             pieces.append(piece[start : start + room])
             room -= len(pieces[-1])
             start = 0

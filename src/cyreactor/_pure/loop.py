@@ -48,7 +48,6 @@ class Loop(EventLoop):
     """The pure scheduler under ``cyreactor.Reactor``; names and semantics are asyncio's."""
 
     _poller: Poller
-    _iterating = False
     _unpolled = 0  # callbacks since the kernel was last asked for events
     _driven = False  # run_forever is ours: `_run_once` need not return to it
     _manual_time = -1.0  # what a test has set the clock to; below zero: the kernel's is used
@@ -73,9 +72,7 @@ class Loop(EventLoop):
 
         Once only for a program that has a ``run_forever`` of its own.
         """
-        self._refuse_nesting()
-        self._iterating = True
-        self._unpolled = CALLBACKS_PER_POLL  # a run begins with a look at the kernel
+        self._begin()
         try:
             while True:
                 self._turn(FOREVER)
@@ -83,12 +80,7 @@ class Loop(EventLoop):
                     break
             self._poller.flush()
         finally:
-            self._iterating = False
-
-    def _refuse_nesting(self) -> None:
-        """As on the compiled core, where an iteration inside a callback would overwrite what is read."""
-        if self._iterating:
-            raise RuntimeError("This event loop is already running")
+            self._poller.running = False
 
     def set_debug(self, enabled: bool) -> None:
         self._poller.debugging = enabled
@@ -164,6 +156,8 @@ class Loop(EventLoop):
                 self._run_watched(handle)
             else:
                 handle._run()
+            if self._poller.crowded:
+                self._poller.relieve()
 
     def _run_watched(self, handle: asyncio.Handle) -> None:
         """Run a handle; in debug mode say when it took long."""
@@ -191,8 +185,17 @@ class Loop(EventLoop):
 
         Returns how many events there were.
         """
-        self._unpolled = CALLBACKS_PER_POLL  # who iterates wants to hear of events
-        return self._turn(longest)
+        self._begin()
+        try:
+            return self._turn(longest)
+        finally:
+            self._poller.running = False
+
+    def _begin(self) -> None:
+        if self._poller.running:  # as on the compiled core, where this would overwrite what is read
+            raise RuntimeError("This event loop is already running")
+        self._poller.running = True
+        self._unpolled = CALLBACKS_PER_POLL  # who runs the loop wants to hear of events
 
     def _turn(self, longest: float) -> int:
         poller = self._poller

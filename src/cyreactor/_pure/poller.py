@@ -11,10 +11,11 @@ from __future__ import annotations
 
 import select
 import selectors
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from ..limits import EVENTS_PER_POLL, LONGEST_WAIT
+from ..limits import EVENTS_PER_POLL, HOLD_TIME, LONGEST_WAIT
 
 EVENT_READ = selectors.EVENT_READ
 EVENT_WRITE = selectors.EVENT_WRITE
@@ -69,6 +70,9 @@ class Poller:
         self.watchers: dict[int, Watcher] = {}  # by descriptor
         self.left: Ready = []  # of a batch in which an exception was raised
         self.held: list[Watcher] = []  # with writes to flush before the next wait
+        self.since = 0.0  # when the first of them came, in a crowd
+        self.crowded = False  # the last wait brought several events: what is written leaves together
+        self.running = False  # somebody will wait, and flush before
         self.arena: memoryview | None = None  # what datagrams are read into; None until one is
         self.iteration = 0  # waits so far: tells two writes of one iteration
         self.epoll = _epoll_of(selector)
@@ -145,6 +149,12 @@ class Poller:
             pass  # closed by its owner, which removes it
 
     def hold(self, watcher: Watcher) -> None:
+        """Flush the watcher before the next wait, or sooner: see ``relieve``."""
+        if not self.running:  # nobody would come by
+            watcher.flush()
+            return
+        if self.crowded and not self.held:
+            self.since = time.monotonic()
         self.held.append(watcher)
         if self.sleeping:  # a write from another thread: no place for it, but it must not get stuck
             self.wake()
@@ -158,6 +168,11 @@ class Poller:
                 self.held[done - 1].flush()
         finally:
             del self.held[:done]
+
+    def relieve(self) -> None:
+        """Between two callbacks of a crowded iteration: nobody waits long for the others."""
+        if self.held and time.monotonic() - self.since > HOLD_TIME:
+            self.flush()
 
     def wait(self, timeout: float) -> Ready:
         """Wait at most ``timeout`` seconds (below zero: until something happens); what is ready.
@@ -174,6 +189,7 @@ class Poller:
             timeout = self._wait_precisely(min(timeout, LONGEST_WAIT))
         ready = self.select(timeout)
         self.sleeping = False
+        self.crowded = len(ready) > 1
         return ready
 
     def dispatch(self, ready: Ready) -> None:
@@ -184,11 +200,15 @@ class Poller:
                 done += 1
                 if watcher.watched:
                     watcher.on_ready(events)
+                    if self.crowded:
+                        self.relieve()
                 elif events == GONE:
                     watcher.on_gone()
         except BaseException:
             self.left = ready[done:]
             raise
+        if self.crowded:
+            self.flush()
 
     def _select(self, timeout: float) -> Ready:
         watchers = self.watchers
