@@ -383,7 +383,9 @@ class Connection(Endpoint):
 
     def _transmit(self) -> int:
         """One system call for as much of the queue as one may carry."""
-        if not GATHERS or self.queued <= SENT_AS_ONE:
+        if self.queued <= SENT_AS_ONE and not self.sent:
+            return self.sock.send(b"".join(self.queue))
+        if not GATHERS:
             return self.sock.send(self._copied())
         first: Any = self.queue[0]
         if self.sent:
