@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import gc
 import heapq
+import random
 
 import pytest
 from streams_kit import collect, step_until, steps
@@ -132,6 +133,45 @@ def test_timers_of_any_order_fire_in_order(reactor):
     kept = [(delay, i) for i, delay in enumerate(delays) if i % 3]
     step_until(reactor, lambda: len(order) == len(kept))
     assert order == sorted(kept)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_timers_that_come_and_go_by_the_thousand_leave_nobody_out(reactor, seed):
+    """The heap grows and shrinks beside one that is known to be right."""
+    rng = random.Random(seed)
+    past, number, waiting, due = reactor.time() - 1, 0, {}, []
+    for target in (10, 1000, 3, 300, 3000, 0, 65, 1, 400):
+        for gone in rng.sample(sorted(waiting), max(0, len(waiting) - target)):
+            waiting.pop(gone).cancel()
+        while len(waiting) < target:
+            number += 1
+            waiting[number] = reactor.call_at(past + rng.randrange(100) / 1000, due.append, number)
+    reactor.run_once(0)
+    assert due == sorted(waiting, key=lambda number: (waiting[number].when(), number))
+
+
+@pytest.mark.parametrize("before", [0, 1, 63, 64, 127, 128, 255, 256])
+def test_a_finalizer_may_schedule_while_the_timers_grow(reactor, before):
+    ran = []
+
+    class Cyclic:
+        def __init__(self):
+            self.me = self
+
+        def __del__(self):
+            for i in range(300):
+                reactor.call_at(past + i / 1000, ran.append, i)
+
+    past = reactor.time() - 10
+    with collector_at_rest():
+        for i in range(before):
+            reactor.call_at(past + 1 + i, ran.append, 1000 + i)
+        Cyclic()
+        hurry()
+        reactor.call_at(past - 1, ran.append, -1)
+    collect()
+    step_until(reactor, lambda: len(ran) >= 301)
+    assert ran[:301] == list(range(-1, 300))
 
 
 def test_a_timer_scheduled_for_the_past_fires_in_the_next_iteration(reactor):

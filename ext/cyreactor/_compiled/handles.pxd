@@ -38,7 +38,8 @@ cdef class Record:
 
 
 cdef class Scheduler:
-    cdef list timers                     # heap of TimerHandle
+    cdef list timers                     # heap of TimerHandle, None in the free places
+    cdef Py_ssize_t delayed              # timers in the heap
     cdef bint debugging
 
     cdef int run(self, Handle handle) except -1
@@ -56,6 +57,8 @@ cdef class Handle:
     cdef readonly bint _cancelled
     cdef Record record                   # debug mode
 
+    cdef int annul(self) except -1
+
 
 cdef class TimerHandle(Handle):
     cdef readonly double _when           # seconds of the loop's clock
@@ -65,8 +68,8 @@ cdef class TimerHandle(Handle):
 
 cdef Handle new_handle(Scheduler loop, object callback, tuple args, object context)
 cdef TimerHandle new_timer(Scheduler loop, object callback, tuple args, object context)
-cdef int heap_push(list heap, TimerHandle timer) except -1
-cdef int heap_remove(list heap, TimerHandle timer) except -1
+cdef int heap_push(Scheduler loop, TimerHandle timer) except -1
+cdef int heap_remove(Scheduler loop, TimerHandle timer) except -1
 
 
 cdef inline int replace(list items, Py_ssize_t index, object item) noexcept:

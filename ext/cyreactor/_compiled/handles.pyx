@@ -47,12 +47,16 @@ cdef class Handle:
 
     def cancel(self):
         """The callback will not be called; cancelling twice or after the call does nothing."""
+        self.annul()
+
+    cdef int annul(self) except -1:
         if self._cancelled:
-            return
+            return 0
         self._cancelled = True
         if self._loop is not None and self._loop.debugging:
             self.record = Record(self._source_traceback, repr(self))
         self._callback = self.first = self.rest = None
+        return 0
 
     def cancelled(self):
         """Whether the handle was cancelled."""
@@ -132,8 +136,8 @@ cdef class TimerHandle(Handle):
 
     def cancel(self):
         if self.index >= 0 and self._loop is not None:
-            heap_remove(self._loop.timers, self)
-        Handle.cancel(self)
+            heap_remove(self._loop, self)
+        self.annul()
 
 
 cdef Handle new_handle(Scheduler loop, object callback, tuple args, object context):
@@ -159,7 +163,8 @@ cdef inline int fill(Handle handle, Scheduler loop, object callback, tuple args,
 
 
 # The timers: a binary heap whose members know their place, so that cancelling removes at once and
-# nothing dead is ever left behind.
+# nothing dead is ever left behind. Its list is longer than the heap: a timeout that is set and cancelled
+# allocates nothing for it.
 
 cdef inline bint earlier(TimerHandle a, TimerHandle b) noexcept:
     return a._when < b._when or (a._when == b._when and a.order < b.order)
@@ -171,18 +176,31 @@ cdef inline int settle(list heap, Py_ssize_t index, TimerHandle timer) noexcept:
     return 0
 
 
-cdef int heap_push(list heap, TimerHandle timer) except -1:
-    heap.append(timer)
-    sift_up(heap, len(heap) - 1, timer)
+cdef int heap_push(Scheduler loop, TimerHandle timer) except -1:
+    while loop.delayed == len(loop.timers):  # what a finalizer pushes meanwhile may fill it again
+        enlarge(loop)
+    loop.delayed += 1
+    return sift_up(loop.timers, loop.delayed - 1, timer)
+
+
+cdef int enlarge(Scheduler loop) except -1:
+    cdef list free = [None] * max(64, len(loop.timers))  # which may run the garbage collector
+    if loop.delayed == len(loop.timers):
+        loop.timers += free
     return 0
 
 
-cdef int heap_remove(list heap, TimerHandle timer) except -1:
-    cdef Py_ssize_t index = timer.index
-    cdef TimerHandle last = <TimerHandle> heap.pop()
+cdef int heap_remove(Scheduler loop, TimerHandle timer) except -1:
+    cdef list heap = loop.timers
+    cdef Py_ssize_t index = timer.index, size = loop.delayed - 1
+    cdef TimerHandle last = <TimerHandle> PyList_GET_ITEM(heap, size)
+    replace(heap, size, None)
+    loop.delayed = size
     timer.index = -1
     if last is not timer:
-        sift_up(heap, sift_down(heap, index, last), last)
+        sift_up(heap, sift_down(heap, size, index, last), last)
+    if len(heap) > 64 and size < len(heap) >> 2:
+        del heap[len(heap) >> 1:]
     return 0
 
 
@@ -197,8 +215,8 @@ cdef int sift_up(list heap, Py_ssize_t index, TimerHandle timer) noexcept:
     return settle(heap, index, timer)
 
 
-cdef Py_ssize_t sift_down(list heap, Py_ssize_t index, TimerHandle timer) noexcept:
-    cdef Py_ssize_t size = len(heap), child
+cdef Py_ssize_t sift_down(list heap, Py_ssize_t size, Py_ssize_t index, TimerHandle timer) noexcept:
+    cdef Py_ssize_t child
     cdef TimerHandle lesser
     while True:
         child = 2 * index + 1

@@ -87,9 +87,9 @@ cdef class Loop(Scheduler):
         self._poller.close()
         self.show_ready()
         self.ready, self.head, self.count = [None] * 64, 0, 0
-        for timer in self.timers:
+        for timer in self.timers[:self.delayed]:
             (<TimerHandle> timer).index = -1
-        self.timers = []
+        self.timers, self.delayed = [], 0
         self.inbox = []
 
     def set_debug(self, enabled):
@@ -130,7 +130,7 @@ cdef class Loop(Scheduler):
         """When the next scheduled call is due: below zero at once, infinity where there is none."""
         if self.count or self.has_mail or self._poller.held:
             return -1.0
-        return (<TimerHandle> self.timers[0])._when if self.timers else INFINITY
+        return (<TimerHandle> self.timers[0])._when if self.delayed else INFINITY
 
     cdef int begin(self, bint stopping) except -1:
         if self.thread:  # the memory of a read is shared: an iteration inside a callback would overwrite it
@@ -226,7 +226,7 @@ cdef class Loop(Scheduler):
         timer._when = when
         timer.order = self.scheduled
         self.scheduled += 1
-        heap_push(self.timers, timer)
+        heap_push(self, timer)
         return timer
 
     def call_soon_threadsafe(self, callback, *args, context=None):
@@ -367,7 +367,7 @@ cdef class Loop(Scheduler):
         if self.has_mail:
             self.deliver_mail()
         cdef Py_ssize_t ready = self.count
-        cdef Py_ssize_t due = self.expire() if self.timers else 0
+        cdef Py_ssize_t due = self.expire() if self.delayed else 0
         self.run_ready(ready)
         if events:
             self._poller.dispatch()
@@ -404,7 +404,7 @@ cdef class Loop(Scheduler):
         """How long this iteration may wait, in seconds; below zero without end."""
         if self.count or self.stopping:
             return 0
-        if not self.timers:
+        if self.delayed == 0:
             return longest
         cdef double wait = (<TimerHandle> PyList_GET_ITEM(self.timers, 0))._when - self.now()
         if wait <= 0:
@@ -427,11 +427,11 @@ cdef class Loop(Scheduler):
         cdef Py_ssize_t due = 0
         cdef double now = self.now()
         cdef TimerHandle timer
-        while self.timers:
+        while self.delayed:
             timer = <TimerHandle> PyList_GET_ITEM(self.timers, 0)
             if timer._when > now:
                 break
-            heap_remove(self.timers, timer)
+            heap_remove(self, timer)
             self.push(timer)
             due += 1
         return due
