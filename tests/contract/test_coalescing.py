@@ -155,6 +155,45 @@ def test_nothing_is_held_where_nobody_would_flush(reactor, records):
         assert take() == [piece]
 
 
+def test_what_an_iteration_left_leaves_with_what_is_written_before_the_next(reactor, records):
+    protocol, _, take = records()
+    in_a_row(reactor, take, protocol, HABIT)
+    assert written(reactor, protocol, take, b"held, ") == []
+    protocol.transport.write(b"not now")
+    assert take() == [b"held, not now"]
+
+
+def test_who_may_write_again_at_the_end_of_a_run_is_not_held(core):
+    """On a reactor of tests: what the run leaves is sent when its last iteration is over."""
+
+    class Resumed(Recorder):
+        def resume_writing(self):
+            super().resume_writing()
+            self.transport.write(b"d")
+            self.transport.write(b"e")
+
+    def write(protocol):
+        protocol.transport.write(b"a")
+        protocol.transport.write(b"bc")
+        protocol.transport.set_write_buffer_limits(high=1, low=0)
+        reactor.stop()
+
+    with core.testing.TestReactor() as reactor:
+        reported = []
+        reactor.set_exception_handler(lambda _, context: reported.append(context))
+        ours, peer = socket.socketpair()
+        with peer:
+            opening = reactor.create_connection(lambda: Resumed(), sock=ours)
+            transport, protocol = reactor.run_until_complete(opening)
+            reactor.call_soon(write, protocol)
+            reactor.run_forever()
+            assert peer.recv(100) == b"abcde"
+            transport.close()
+            reactor.settle()
+        assert protocol.calls == ["made", "pause", "resume", "lost"]
+        assert reported == []
+
+
 def test_a_held_write_leaves_before_a_wait_that_blocks(reactor, records):
     """The peer answers only what it got: were the write to sleep with the loop, nothing would wake it."""
     protocol, peer, take = records()

@@ -436,6 +436,19 @@ def test_nothing_is_held_where_nobody_would_flush(reactor, endpoints, client):
         assert client.recv(10) == data
 
 
+def test_who_hears_of_an_error_where_nobody_would_flush_may_send(reactor, endpoints, client):
+    class Instead(Inbox):
+        def error_received(self, exc):
+            super().error_received(exc)
+            self.transport.sendto(b"instead", client.getsockname())
+
+    asking = endpoints(Instead, local_addr=V4)
+    for data in (b"1", bytes(65_510), b"2"):
+        asking.transport.sendto(data, client.getsockname())
+    assert [client.recv(10) for _ in range(3)] == [b"1", b"instead", b"2"]
+    assert len(asking.errors) == 1
+
+
 def test_a_long_queue_keeps_its_order(reactor, endpoints, tmp_path):
     path = str(tmp_path / "slow")
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as slow:

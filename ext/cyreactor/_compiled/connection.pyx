@@ -358,7 +358,7 @@ cdef class Connection(Endpoint):
         return self.throttle()
 
     cdef int hold(self) except -1:
-        if not self.holding:
+        if not self.holding or not self.poller.running:
             self.holding = True
             self.poller.hold(self)
         return 0

@@ -235,7 +235,7 @@ cdef class Datagram(Endpoint):
         """Something was queued: see that it leaves, and that it does not pile up."""
         if not self.full and (self.queued > self.high or self.state != OPEN and not self.dispatching):
             self.send_queued()
-        elif not self.full and not self.dispatching and not self.holding:
+        elif not self.full and not self.dispatching and not (self.holding and self.poller.running):
             self.holding = True
             self.poller.hold(self)
         return self.throttle()

@@ -28,6 +28,7 @@ cdef class Poller:
     cdef double since                # when the first of them came, in a crowd
     cdef bint crowded                # the last wait brought several events: what is written leaves together
     cdef bint running                # somebody will wait, and flush before
+    cdef bint sending                # what is held, one after the other
     cdef bint sleeping               # the next thread that leaves something to do must wake the poller
     cdef object arena                # what datagrams are read into, see datagram.Arena; None until one is
     cdef char* scratch               # lent to one sink at a time, from reserve to commit

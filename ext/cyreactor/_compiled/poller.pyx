@@ -152,11 +152,11 @@ cdef class Poller:
 
     cdef int hold(self, Watcher watcher) except -1:
         """Flush the watcher before the next wait, or sooner: see `relieve`."""
-        if not self.running:  # nobody would come by
-            return watcher.flush()
         if self.crowded and not self.held:
             self.since = monotonic()
         self.held.append(watcher)
+        if not self.running:  # nobody would come by, but for who is called while another one is flushed
+            return 0 if self.sending else self.send_held()
         if self.sleeping:  # a write from another thread: no place for it, but it must not get stuck
             self.wake()
         return 0
@@ -168,11 +168,13 @@ cdef class Poller:
 
     cdef int send_held(self) except -1:
         cdef Py_ssize_t done = 0
+        self.sending = True
         try:
             while done < len(self.held):
                 done += 1
                 (<Watcher> self.held[done - 1]).flush()
         finally:
+            self.sending = False
             del self.held[:done]
         return 0
 

@@ -332,7 +332,7 @@ class Connection(Endpoint):
         self._throttle()
 
     def _hold(self) -> None:
-        if not self.holding:
+        if not self.holding or not self.poller.running:
             self.holding = True
             self.poller.hold(self)
 

@@ -189,7 +189,7 @@ class Datagram(Endpoint, asyncio.DatagramTransport):
         if not self.full:
             if self.queued > self.high or (self.state is not OPEN and not self.dispatching):
                 self._send_queued()
-            elif not self.dispatching and not self.holding:
+            elif not self.dispatching and not (self.holding and self.poller.running):
                 self.holding = True
                 self.poller.hold(self)
         self._throttle()

@@ -73,6 +73,7 @@ class Poller:
         self.since = 0.0  # when the first of them came, in a crowd
         self.crowded = False  # the last wait brought several events: what is written leaves together
         self.running = False  # somebody will wait, and flush before
+        self.sending = False  # what is held, one after the other
         self.arena: memoryview | None = None  # what datagrams are read into; None until one is
         self.iteration = 0  # waits so far: tells two writes of one iteration
         self.epoll = _epoll_of(selector)
@@ -150,23 +151,25 @@ class Poller:
 
     def hold(self, watcher: Watcher) -> None:
         """Flush the watcher before the next wait, or sooner: see ``relieve``."""
-        if not self.running:  # nobody would come by
-            watcher.flush()
-            return
         if self.crowded and not self.held:
             self.since = time.monotonic()
         self.held.append(watcher)
-        if self.sleeping:  # a write from another thread: no place for it, but it must not get stuck
+        if not self.running:  # nobody would come by, but for who is called while another one is flushed
+            if not self.sending:
+                self.flush()
+        elif self.sleeping:  # a write from another thread: no place for it, but it must not get stuck
             self.wake()
 
     def flush(self) -> None:
         """Send what was held: nothing queued survives into a wait that may block."""
         done = 0
+        self.sending = True
         try:
             while done < len(self.held):
                 done += 1
                 self.held[done - 1].flush()
         finally:
+            self.sending = False
             del self.held[:done]
 
     def relieve(self) -> None:
