@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import select
 import socket
+import sys
 import time
 
 import pytest
@@ -333,11 +335,14 @@ class Crowd:
         """Whether anything waits at a peer."""
         return bool(select.select([peer for _, peer, _ in self.made], [], [], 0)[0])
 
-    def play(self):
-        """One iteration with them; what had left at its end, of each."""
+    def ask(self):
         self.turn = 0
         for _, peer, _ in self.made:
             peer.send(b"x")
+
+    def play(self):
+        """One iteration with them; what had left at its end, of each."""
+        self.ask()
         self.reactor.run_once(0)
         return [take() for take in self.takes]
 
@@ -379,6 +384,43 @@ def test_a_failing_neighbour_holds_no_answer_back(reactor, records):
     with pytest.raises(KeyboardInterrupt):
         crowd.play()
     steps(reactor, 2)
+    assert [take() for take in crowd.takes] == [[b"0"], [b"1"], [b"2"]]
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])
+def test_answers_leave_before_an_exception_leaves_the_run(reactor, records, error):
+    def answer(crowd, turn):
+        crowd.protocols[turn].transport.write(b"%d" % turn)
+        if turn == 1:
+            raise error
+
+    crowd = Crowd(reactor, records, answer)
+    crowd.ask()
+    with pytest.raises(error):
+        reactor.run()
+    assert [take() for take in crowd.takes] == [[b"0"], [b"1"], []]
+
+
+def test_a_child_that_leaves_the_loop_sends_no_answer_of_its_parent(reactor, records):
+    children = []
+
+    def answer(crowd, turn):
+        crowd.protocols[turn].transport.write(b"%d" % turn)
+        if turn == 1:
+            children.append(os.fork())
+            if children == [0]:
+                sys.exit()
+        if turn == 2:
+            reactor.stop()
+
+    crowd = Crowd(reactor, records, answer)
+    crowd.ask()
+    try:
+        reactor.run()
+    finally:
+        if children == [0]:
+            os._exit(0)
+    os.waitpid(children[0], 0)
     assert [take() for take in crowd.takes] == [[b"0"], [b"1"], [b"2"]]
 
 

@@ -111,9 +111,12 @@ cdef class Loop(Scheduler):
                 self.iterate(FOREVER)
                 if self.stopping or not self._driven:
                     break
-            self._poller.flush()
         finally:
-            self.end()
+            try:
+                if not self.closed:  # as it is in a child that leaves: the rest is its parent's to send
+                    self._poller.flush()
+            finally:
+                self.end()
 
     def _iterate(self, double longest):
         """Run one iteration that waits at most so many seconds (below zero: until an event).

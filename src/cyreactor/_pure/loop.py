@@ -50,6 +50,7 @@ class Loop(EventLoop):
     _poller: Poller
     _unpolled = 0  # callbacks since the kernel was last asked for events
     _driven = False  # run_forever is ours: `_run_once` need not return to it
+    _disowned = False  # this is a child of the process whose loop it is
     _manual_time = -1.0  # what a test has set the clock to; below zero: the kernel's is used
 
     # --- the seams of asyncio's own event loop ---
@@ -78,9 +79,12 @@ class Loop(EventLoop):
                 self._turn(FOREVER)
                 if self._stopping or not self._driven:
                     break
-            self._poller.flush()
         finally:
-            self._poller.running = False
+            try:
+                if not self._disowned:  # a child that leaves: the rest is its parent's to send
+                    self._poller.flush()
+            finally:
+                self._poller.running = False
 
     def set_debug(self, enabled: bool) -> None:
         self._poller.debugging = enabled
