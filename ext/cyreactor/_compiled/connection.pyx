@@ -322,14 +322,14 @@ cdef class Connection(Endpoint):
         raise RuntimeError("unable to write; sendfile is in progress")
 
     cdef int enqueue(self, bytes piece, Py_ssize_t start) except -1:
+        if self.queued and self.queue is None:
+            pieces = []  # which may run the garbage collector, and a finalizer that writes, and so sends all
+            if self.queued and self.queue is None:
+                self.queue = pieces
         if self.queued == 0:
             self.first = piece
             self.sent = start
         else:
-            if self.queue is None:
-                pieces = []  # which may run the garbage collector, and a finalizer that writes
-                if self.queue is None:
-                    self.queue = pieces
             self.queue.append(piece)
         self.queued += PyBytes_GET_SIZE(piece) - start
         return 0
