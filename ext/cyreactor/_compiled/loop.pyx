@@ -87,8 +87,9 @@ cdef class Loop(Scheduler):
         self._poller.close()
         self.show_ready()
         self.ready, self.head, self.count = [None] * 64, 0, 0
-        for timer in self.timers[:self.delayed]:
-            (<TimerHandle> timer).index = -1
+        for timer in self.timers:
+            if timer is not None:
+                (<TimerHandle> timer).index = -1
         self.timers, self.delayed = [], 0
         self.inbox = []
 
