@@ -23,7 +23,6 @@ cdef class Connection(Endpoint):
     cdef bint ended                      # the peer sent the end of the stream
     cdef bint told                       # and eof_received was called: everything before it is delivered
     cdef bint eof_written                # the user will write no more
-    cdef bint holding                    # on the poller's list for the flush before the wait
     cdef bint accompanied                # this iteration was one of those
     cdef uint8_t peer_size               # of the address that accept4 gave, 0 when there is none
     cdef sockaddr_in6 peer               # or what is smaller
@@ -37,7 +36,6 @@ cdef class Connection(Endpoint):
     cdef int enqueue(self, bytes piece, Py_ssize_t start) except -1
     cdef bint holds(self) except -1
     cdef int after_write(self) except -1
-    cdef int hold(self) except -1
     cdef bint leaves_at_once(self, object data) except -1
     cdef int submit(self, bytes piece) except -1
     cdef int send_buffer(self, object data) except -1

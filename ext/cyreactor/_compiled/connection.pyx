@@ -3,10 +3,8 @@
 Reading. One read of at most 64 KiB a wake-up, a little more where the last was full, into memory
 of the sink's choice. The end of the stream is told once everything before it is delivered.
 
-Writing. Writes of a dispatch leave in one send at its end; where the wait brought several events, they
-leave together with what the others wrote, within HOLD_TIME: so the kernel does one kind of work at a
-time, and a peer is woken less often. A write from elsewhere (a task, a timer) leaves at once when it is
-the connection's first of the iteration, unless it is used to company, be it of further writes or of other
+Writing. A write from outside of a dispatch (a task, a timer) leaves at once when it is the connection's first
+of the iteration, unless it is used to company, be it of further writes or of other
 connections: then it is held for the flush before the wait. `habit` counts up on iterations with company
 and down on a held write without.
 """
@@ -21,15 +19,11 @@ from libc.errno cimport EAGAIN, EINTR, errno
 from libc.string cimport memcpy, memset
 
 from .addresses cimport from_sockaddr
-from .endpoint cimport CLOSING, OPEN, Endpoint, as_bytes, os_error
+from .endpoint cimport OPEN, Endpoint, as_bytes, os_error
 from .sink cimport BufferedSink, ProtocolSink, Sink
 from .syscalls cimport *
 
 from cyreactor import limits
-
-cdef extern from "Python.h":
-    int PyContext_Enter(object context) except -1
-    int PyContext_Exit(object context) except -1
 
 cdef enum:
     PIECES = 256   # as limits.PIECES_PER_SEND
@@ -101,12 +95,7 @@ cdef class Connection(Endpoint):
     cdef int end_dispatch(self) except -1:
         if self.former is not None:
             self.keep_rest()
-        if self.queued and not self.full and self.state <= CLOSING:
-            if self.poller.crowded:
-                self.hold()
-            else:
-                self.send_queued()
-        return 0
+        return Endpoint.end_dispatch(self)
 
     cdef bint reading(self) noexcept:
         return self.state == OPEN and not self.paused and not self.ended
@@ -356,22 +345,6 @@ cdef class Connection(Endpoint):
         elif not self.dispatching and not self.full:
             self.hold()
         return self.throttle()
-
-    cdef int hold(self) except -1:
-        if not self.holding or not self.poller.running:
-            self.holding = True
-            self.poller.hold(self)
-        return 0
-
-    cdef int flush(self) except -1:
-        self.holding = False
-        if self.queued and not self.full and self.state <= CLOSING:
-            PyContext_Enter(self.context)
-            try:
-                self.send_queued()
-            finally:
-                PyContext_Exit(self.context)
-        return 0
 
     cdef int send_now(self, bytes piece, const char* start, Py_ssize_t size) except -1:
         """Send; what is left is in `piece`, or copied where that is None."""

@@ -49,7 +49,6 @@ cdef class Datagram(Endpoint):
     cdef object peer                     # the address that was received from last,
     cdef bytes peer_raw                  # and the kernel's form of it
     cdef uint64_t written                # the iteration of the last datagram from outside of a dispatch
-    cdef bint holding                    # waits for the flush
     cdef Segmenting segmenting           # whether equal datagrams leave as one message
 
     cdef int unpack(self, Arena arena, int index, list arrivals) except -1

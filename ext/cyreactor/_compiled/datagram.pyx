@@ -235,20 +235,9 @@ cdef class Datagram(Endpoint):
         """Something was queued: see that it leaves, and that it does not pile up."""
         if not self.full and (self.queued > self.high or self.state != OPEN and not self.dispatching):
             self.send_queued()
-        elif not self.full and not self.dispatching and not (self.holding and self.poller.running):
-            self.holding = True
-            self.poller.hold(self)
+        elif not self.full and not self.dispatching:
+            self.hold()
         return self.throttle()
-
-    cdef int flush(self) except -1:
-        self.holding = False
-        if self.queued and not self.full:
-            PyContext_Enter(self.context)
-            try:
-                self.send_queued()
-            finally:
-                PyContext_Exit(self.context)
-        return 0
 
     cdef int enqueue(self, bytes piece, target) except -1:
         self.queue.append((piece, target))

@@ -30,6 +30,7 @@ cdef class Endpoint(Watcher):
     cdef bint resuming                   # it is being told to resume
     cdef bint lent                       # somebody else has the descriptor's events, see sendfile
     cdef bint dispatching                # one of its callbacks runs: writes wait for its end
+    cdef bint holding                    # on the poller's list for the flush before the wait
 
     # What a kind of endpoint does in its own way.
     cdef bint reading(self) noexcept
@@ -49,6 +50,7 @@ cdef class Endpoint(Watcher):
     cdef int settle(self, uint32_t events) except -1
     cdef int callback_failed(self, str callback, exc) except -1
     cdef bint writable(self) noexcept
+    cdef int hold(self) except -1
     cdef int drained(self) except -1
     cdef int throttle(self) except -1
     cdef int release(self) except -1

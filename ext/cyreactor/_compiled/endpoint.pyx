@@ -1,8 +1,10 @@
 """What streams and datagrams have in common: a life, dispatch in a context, flow control, an end.
 
-Dispatch. While one of the endpoint's own callbacks runs, writes only queue; what they queued leaves
-at its end. Interest is lazy: pausing tells the kernel nothing; if it still holds when an event of that
-kind is over, the registration shrinks then.
+Dispatch. While one of the endpoint's own callbacks runs, writes only queue; what they queued leaves at
+its end. Where the wait brought several events, it leaves together with what the others wrote, within
+HOLD_TIME: so the kernel does one kind of work at a time, and a peer is woken less often. Interest is
+lazy: pausing tells the kernel nothing; if it still holds when an event of that kind is over, the
+registration shrinks then.
 
 Ending. OPEN -> CLOSING (close, end of stream, framing error: the queue still leaves) -> LOST
 (connection_lost is scheduled, never called from inside another callback) -> CLOSED. An error or
@@ -115,7 +117,10 @@ cdef class Endpoint(Watcher):
     cdef int end_dispatch(self) except -1:
         """What the callbacks wrote leaves in one send."""
         if self.queued and not self.full:
-            self.send_queued()
+            if self.poller.crowded:
+                self.hold()
+            else:
+                self.send_queued()
         return 0
 
     cdef bint reading(self) noexcept:
@@ -176,6 +181,23 @@ cdef class Endpoint(Watcher):
     cdef bint writable(self) noexcept:
         """As asyncio: while the kernel keeps a closing endpoint waiting, it takes writes."""
         return self.state <= OPEN or self.state == CLOSING and (self.full or self.resuming)
+
+    cdef int hold(self) except -1:
+        """See that what is queued leaves before the next wait, see `poller.Poller.hold`."""
+        if not self.holding or not self.poller.running:
+            self.holding = True
+            self.poller.hold(self)
+        return 0
+
+    cdef int flush(self) except -1:
+        self.holding = False
+        if self.queued and not self.full:
+            PyContext_Enter(self.context)
+            try:
+                self.send_queued()
+            finally:
+                PyContext_Exit(self.context)
+        return 0
 
     cdef int send_queued(self) except -1:
         return 0

@@ -3,10 +3,8 @@
 Reading. One read of at most 64 KiB a wake-up, a little more where the last was full. The end
 of the stream is told once everything before it is delivered.
 
-Writing. Writes of a dispatch leave in one send at its end; where the wait brought several events, they
-leave together with what the others wrote, within HOLD_TIME: so the kernel does one kind of work at a
-time, and a peer is woken less often. A write from elsewhere (a task, a timer) leaves at once when it is
-the connection's first of the iteration, unless it is used to company, be it of further writes or of other
+Writing. A write from outside of a dispatch (a task, a timer) leaves at once when it is the connection's first
+of the iteration, unless it is used to company, be it of further writes or of other
 connections: then it is held for the flush before the wait. ``habit`` counts up on iterations with company
 and down on a held write without.
 """
@@ -43,7 +41,7 @@ class Connection(Endpoint):
 
     __slots__ = (
         "_name", "_server", "accompanied", "backlog", "emptied", "ended", "eof_written", "former", "habit",
-        "holding", "paused", "peer", "queue", "receive", "sent", "sink", "told", "written",
+        "paused", "peer", "queue", "receive", "sent", "sink", "told", "written",
     )  # fmt: skip
 
     def __init__(self, loop: Any, sock: socket.socket, protocol: Any, server: Any = None) -> None:
@@ -65,7 +63,6 @@ class Connection(Endpoint):
         self.ended = False  # the peer sent the end of the stream
         self.told = False  # and eof_received was called: everything before it is delivered
         self.eof_written = False  # the user will write no more
-        self.holding = False  # on the poller's list for the flush before the wait
         try:
             self.set_protocol(protocol)
         except BaseException:
@@ -96,7 +93,7 @@ class Connection(Endpoint):
     def _end_dispatch(self) -> None:
         if self.former is not None:
             self._keep_rest()
-        if self.queued and not self.full:
+        if self.queued and not self.full:  # as every endpoint, without the detour of super()
             if self.poller.crowded:
                 self._hold()
             else:
@@ -330,16 +327,6 @@ class Connection(Endpoint):
         elif not self.dispatching and not self.full:
             self._hold()
         self._throttle()
-
-    def _hold(self) -> None:
-        if not self.holding or not self.poller.running:
-            self.holding = True
-            self.poller.hold(self)
-
-    def flush(self) -> None:
-        self.holding = False
-        if self.queued and not self.full and self.state <= CLOSING:
-            self.context.run(self._send_queued)
 
     def _send_now(self, piece: bytes | memoryview) -> None:
         try:

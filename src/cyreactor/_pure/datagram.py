@@ -56,7 +56,7 @@ class Datagram(Endpoint, asyncio.DatagramTransport):
     """The pure half of a datagram transport; ``cyreactor.transport`` adds the rare paths."""
 
     __slots__ = (
-        "_address", "batches", "family", "holding", "known", "queue", "room", "segmenting", "written",
+        "_address", "batches", "family", "known", "queue", "room", "segmenting", "written",
     )  # fmt: skip
 
     def __init__(self, loop: Any, sock: socket.socket, protocol: Any, address: Any = None) -> None:
@@ -64,7 +64,6 @@ class Datagram(Endpoint, asyncio.DatagramTransport):
         self._address = address  # the peer of a connected socket, None for any
         self.queue: deque[Queued] = deque()
         self.written = self.poller.iteration - 1  # the iteration of the last from outside of a dispatch
-        self.holding = False  # waits for the flush
         self.known: Any = None  # the address that was sent to last
         self.family = sock.family
         merges = sys.platform == "linux" and self.family != AF_UNIX
@@ -189,15 +188,9 @@ class Datagram(Endpoint, asyncio.DatagramTransport):
         if not self.full:
             if self.queued > self.high or (self.state is not OPEN and not self.dispatching):
                 self._send_queued()
-            elif not self.dispatching and not (self.holding and self.poller.running):
-                self.holding = True
-                self.poller.hold(self)
+            elif not self.dispatching:
+                self._hold()
         self._throttle()
-
-    def flush(self) -> None:
-        self.holding = False
-        if self.queued and not self.full:
-            self.context.run(self._send_queued)
 
     def _checked(self, address: Any) -> Any:
         if self._address is not None:

@@ -1,8 +1,10 @@
 """What streams and datagrams have in common: a life, dispatch in a context, flow control, an end.
 
-Dispatch. While one of the endpoint's own callbacks runs, writes only queue; what they queued leaves
-at its end. Interest is lazy: pausing tells the selector nothing; if it still holds when an event of that
-kind is over, the registration shrinks then.
+Dispatch. While one of the endpoint's own callbacks runs, writes only queue; what they queued leaves at
+its end. Where the wait brought several events, it leaves together with what the others wrote, within
+HOLD_TIME: so the kernel does one kind of work at a time, and a peer is woken less often. Interest is
+lazy: pausing tells the selector nothing; if it still holds when an event of that kind is over, the
+registration shrinks then.
 
 Ending. OPEN -> CLOSING (close, end of stream, framing error: the queue still leaves) -> LOST
 (connection_lost is scheduled, never called from inside another callback) -> CLOSED. An error or
@@ -46,9 +48,9 @@ class Endpoint(Watcher, _FlowControlMixin):
 
     # Slots, for a connection has more attributes than Python keeps in line (30).
     __slots__ = (
-        "_loop", "cause", "context", "dispatching", "fd", "full", "high", "interest", "lent", "lost_writes",
-        "low", "poller", "protocol", "queued", "readable", "resuming", "sock", "state", "throttled",
-        "watched",
+        "_loop", "cause", "context", "dispatching", "fd", "full", "high", "holding", "interest", "lent",
+        "lost_writes", "low", "poller", "protocol", "queued", "readable", "resuming", "sock", "state",
+        "throttled", "watched",
     )  # fmt: skip
 
     def __init__(self, loop: Any, sock: socket.socket) -> None:
@@ -70,6 +72,7 @@ class Endpoint(Watcher, _FlowControlMixin):
         self.throttled = False  # the protocol was told to pause writing
         self.lent = False  # somebody else has the descriptor's events, see sendfile
         self.dispatching = False  # one of its callbacks runs: writes wait for its end
+        self.holding = False  # on the poller's list for the flush before the wait
 
     # --- what a kind of endpoint does in its own way ---
 
@@ -89,7 +92,21 @@ class Endpoint(Watcher, _FlowControlMixin):
     def _end_dispatch(self) -> None:
         """What the callbacks wrote leaves in one send."""
         if self.queued and not self.full:
-            self._send_queued()
+            if self.poller.crowded:
+                self._hold()
+            else:
+                self._send_queued()
+
+    def _hold(self) -> None:
+        """See that what is queued leaves before the next wait, see ``Poller.hold``."""
+        if not self.holding or not self.poller.running:
+            self.holding = True
+            self.poller.hold(self)
+
+    def flush(self) -> None:
+        self.holding = False
+        if self.queued and not self.full:
+            self.context.run(self._send_queued)
 
     # --- birth ---
 
