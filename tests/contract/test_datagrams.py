@@ -429,6 +429,15 @@ def test_what_is_held_fails_where_the_endpoint_was_made(reactor, endpoints, clie
     assert asking.errors == ["made"]
 
 
+def test_answers_of_several_endpoints_leave_in_one_iteration(reactor, endpoints, client):
+    servers = [endpoints(Answering, local_addr=V4) for _ in range(3)]
+    for _ in range(5):
+        for server in servers:
+            client.sendto(b"x", address(server))
+        reactor.run_once(0)
+        assert sorted(client.recvfrom(10) for _ in servers) == sorted((b"X", address(server)) for server in servers)
+
+
 def test_nothing_is_held_where_nobody_would_flush(reactor, endpoints, client):
     asking = endpoints(local_addr=V4)
     for data in (b"1", b"2"):

@@ -3,10 +3,10 @@
 Reading. One read of at most 64 KiB a wake-up, a little more where the last was full. The end
 of the stream is told once everything before it is delivered.
 
-Writing. A write from outside of a dispatch (a task, a timer) leaves at once when it is the connection's first
-of the iteration, unless it is used to company, be it of further writes or of other
-connections: then it is held for the flush before the wait. ``habit`` counts up on iterations with company
-and down on a held write without.
+Writing. A write from outside of a dispatch (a task, a timer) leaves at once when it is the connection's
+first of the iteration, unless it is used to company, be it of further writes or of other connections:
+then it is held for the flush before the wait. ``habit`` counts up on iterations with company and down on
+a held write without.
 """
 
 from __future__ import annotations
