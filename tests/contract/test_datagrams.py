@@ -435,7 +435,9 @@ def test_answers_of_several_endpoints_leave_in_one_iteration(reactor, endpoints,
         for server in servers:
             client.sendto(b"x", address(server))
         reactor.run_once(0)
-        assert sorted(client.recvfrom(10) for _ in servers) == sorted((b"X", address(server)) for server in servers)
+        assert sorted(client.recvfrom(10) for _ in servers) == sorted(
+            (b"X", address(server)) for server in servers
+        )
 
 
 def test_nothing_is_held_where_nobody_would_flush(reactor, endpoints, client):
