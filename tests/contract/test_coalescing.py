@@ -361,6 +361,17 @@ def test_answers_of_one_wait_leave_together(reactor, records):
     assert early.count(True) < 40  # not each of them by itself; some, where this process had to wait
 
 
+def test_a_large_answer_waits_for_nobody(reactor, records):
+    seen = []
+
+    def answer(crowd, turn):
+        seen.append([len(record) for take in crowd.takes for record in take()])
+        crowd.protocols[turn].transport.write(bytes(20_000))
+
+    Crowd(reactor, records, answer).play()
+    assert seen == [[], [20_000], [20_000]]
+
+
 def test_an_answer_does_not_wait_for_a_slow_neighbour_but_one(reactor, records):
     seen = []
 

@@ -32,6 +32,7 @@ cdef extern from "Python.h":
 
 cdef Py_ssize_t HIGH_WATER = limits.HIGH_WATER
 cdef Py_ssize_t LOW_WATER = limits.LOW_WATER
+cdef Py_ssize_t HELD_SIZE = limits.HELD_SIZE
 cdef uint32_t LOST_WRITES_BEFORE_WARNING = limits.LOST_WRITES_BEFORE_WARNING
 
 
@@ -117,7 +118,7 @@ cdef class Endpoint(Watcher):
     cdef int end_dispatch(self) except -1:
         """What the callbacks wrote leaves in one send."""
         if self.queued and not self.full:
-            if self.poller.crowded:
+            if self.poller.crowded and self.queued <= HELD_SIZE:
                 self.hold()
             else:
                 self.send_queued()

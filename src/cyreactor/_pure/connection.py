@@ -18,7 +18,14 @@ from collections.abc import Callable
 from itertools import islice
 from typing import Any
 
-from ..limits import COALESCE_AFTER, COALESCE_MEMORY, COPIED_AT_ONCE, PIECES_PER_SEND, SENT_AS_ONE
+from ..limits import (
+    COALESCE_AFTER,
+    COALESCE_MEMORY,
+    COPIED_AT_ONCE,
+    HELD_SIZE,
+    PIECES_PER_SEND,
+    SENT_AS_ONE,
+)
 from .endpoint import CLOSING, OPEN, Endpoint, as_bytes
 from .sink import BufferedSink, ProtocolSink, Sink
 
@@ -94,7 +101,7 @@ class Connection(Endpoint):
         if self.former is not None:
             self._keep_rest()
         if self.queued and not self.full:  # as every endpoint, without the detour of super()
-            if self.poller.crowded:
+            if self.poller.crowded and self.queued <= HELD_SIZE:
                 self._hold()
             else:
                 self._send_queued()

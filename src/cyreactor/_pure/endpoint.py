@@ -27,7 +27,7 @@ from collections.abc import Callable
 from enum import IntEnum
 from typing import Any
 
-from ..limits import HIGH_WATER, LOST_WRITES_BEFORE_WARNING, LOW_WATER
+from ..limits import HELD_SIZE, HIGH_WATER, LOST_WRITES_BEFORE_WARNING, LOW_WATER
 from .poller import EVENT_READ, EVENT_WRITE, Watcher
 
 
@@ -92,7 +92,7 @@ class Endpoint(Watcher, _FlowControlMixin):
     def _end_dispatch(self) -> None:
         """What the callbacks wrote leaves in one send."""
         if self.queued and not self.full:
-            if self.poller.crowded:
+            if self.poller.crowded and self.queued <= HELD_SIZE:
                 self._hold()
             else:
                 self._send_queued()
