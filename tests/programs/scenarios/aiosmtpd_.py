@@ -24,6 +24,14 @@ def send(controller, number):
     with smtplib.SMTP(controller.hostname, controller.port, "client", timeout=20) as client:
         client.starttls(context=client_tls())
         client.sendmail(f"{number}@here", ["there@there"], "\r\n".join([f"number {number}", *LINES]))
+        part(client)
+
+
+def part(client):
+    """As TLS wants it: aiosmtpd leaves the exception of a reset connection to the garbage collector."""
+    client.docmd("quit")
+    client.sock.unwrap()
+    client.close()
 
 
 def main(debug):
